@@ -1,0 +1,236 @@
+//! Decoding within limits: any supported file to a [`Raster`].
+
+use std::any::Any;
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
+
+use super::{ImageError, Raster, jpeg, orientation};
+
+/// What one image may cost. The defaults let a 16-bit grey radiograph of 6,000 × 6,000 pass in every format, and
+/// keep everything that this module holds at a time (file, decoder, pixels) below 448 MiB.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest file, in bytes. Default: 256 MiB.
+    pub max_file_bytes: u64,
+    /// Longest side, in pixels. Default: 30,000.
+    pub max_side: u32,
+    /// Most pixels (width × height). Default: 40 million, 2.6 times a 4,300 × 3,500 radiograph.
+    pub max_pixels: u64,
+    /// Most memory for file, decoder and pixels together, in bytes. Default: 448 MiB.
+    pub max_memory: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: u64 = 1024 * 1024;
+        Self { max_file_bytes: 256 * MIB, max_side: 30_000, max_pixels: 40_000_000, max_memory: 448 * MIB }
+    }
+}
+
+impl Limits {
+    /// Refuses a picture by what its header claims, before its pixels are decoded.
+    pub(super) fn check(&self, width: u32, height: u32, file_bytes: usize, working_bytes: u64) -> Result<(), Failure> {
+        let pixels = u64::from(width) * u64::from(height);
+        let limit = if width.max(height) > self.max_side {
+            format!("at most {} pixels a side", self.max_side)
+        } else if pixels > self.max_pixels {
+            format!("at most {} pixels in all", self.max_pixels)
+        } else if file_bytes as u64 + working_bytes > self.max_memory {
+            format!("at most {} bytes of memory in all", self.max_memory)
+        } else {
+            return Ok(());
+        };
+        Err(Failure::TooLarge { width, height, limit })
+    }
+}
+
+/// An [`ImageError`] that does not know its file yet.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Damaged(String),
+    Unsupported(String),
+    TooLarge { width: u32, height: u32, limit: String },
+}
+
+/// Decodes an image file in memory to 1 (grey) or 3 (RGB) `channels`, upright; `name` is what errors call it.
+///
+/// # Errors
+/// Content that is no image, damaged or truncated, of an unsupported kind, or beyond `limits`.
+pub fn decode(bytes: &[u8], name: &Path, channels: u8, limits: &Limits) -> Result<Raster, ImageError> {
+    let path = || name.to_path_buf();
+    if bytes.is_empty() {
+        return Err(ImageError::Empty { path: path() });
+    }
+    let format =
+        guess_format(bytes).ok_or_else(|| ImageError::NotAnImage { path: path(), found: describe_content(bytes) })?;
+    let format_name = format_name(format);
+    // One hostile file among thousands must not end the batch, should a decoder have a bug.
+    let outcome = catch_unwind(AssertUnwindSafe(|| decode_format(bytes, format, channels, limits)))
+        .unwrap_or_else(|panic| Err(Failure::Damaged(panic_message(panic.as_ref()))));
+    outcome.map_err(|failure| match failure {
+        Failure::Damaged(detail) => ImageError::Damaged { path: path(), format: format_name, detail },
+        Failure::Unsupported(detail) => ImageError::Unsupported { path: path(), format: format_name, detail },
+        Failure::TooLarge { width, height, limit } => ImageError::TooLarge { path: path(), width, height, limit },
+    })
+}
+
+fn decode_format(bytes: &[u8], format: ImageFormat, channels: u8, limits: &Limits) -> Result<Raster, Failure> {
+    let (raster, orientation) = match format {
+        ImageFormat::Jpeg => jpeg::decode(bytes, channels, limits)?,
+        _ => decode_other(bytes, format, channels, limits)?,
+    };
+    Ok(upright(raster, orientation))
+}
+
+/// Everything but JPEG goes through the `image` crate.
+fn decode_other(
+    bytes: &[u8],
+    format: ImageFormat,
+    channels: u8,
+    limits: &Limits,
+) -> Result<(Raster, Orientation), Failure> {
+    check_ends(bytes, format)?;
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut decoder_limits = image::Limits::no_limits();
+    decoder_limits.max_alloc = Some(limits.max_memory.saturating_sub(bytes.len() as u64));
+    reader.limits(decoder_limits);
+    let mut decoder = reader.into_decoder().map_err(failure)?;
+    let (width, height) = decoder.dimensions();
+    // TIFF, WebP and GIF decode into a buffer of their own first.
+    let copies = match format {
+        ImageFormat::Tiff | ImageFormat::WebP | ImageFormat::Gif => 2,
+        _ => 1,
+    };
+    let raster_bytes = u64::from(width) * u64::from(height) * 2 * u64::from(channels);
+    let decoded_bytes = decoder.total_bytes().saturating_mul(copies);
+    limits.check(width, height, bytes.len(), decoded_bytes.saturating_add(raster_bytes))?;
+    let orientation = match format {
+        ImageFormat::Png => {
+            orientation::png_chunks(bytes).exif.map_or(Orientation::NoTransforms, orientation::from_exif)
+        }
+        _ => decoder.orientation().map_err(failure)?,
+    };
+    let picture = DynamicImage::from_decoder(decoder).map_err(failure)?;
+    let raster = Raster::from_decoded(picture, channels)
+        .ok_or_else(|| Failure::Unsupported("floating-point samples, whose range is not stated".to_owned()))?;
+    Ok((raster, orientation))
+}
+
+/// Truncation that the decoders themselves let pass.
+fn check_ends(bytes: &[u8], format: ImageFormat) -> Result<(), Failure> {
+    let complete = match format {
+        ImageFormat::Png => orientation::png_chunks(bytes).complete,
+        // RIFF: the size field counts everything after itself.
+        ImageFormat::WebP => bytes
+            .get(4..8)
+            .and_then(|size| <[u8; 4]>::try_from(size).ok())
+            .is_some_and(|size| bytes.len() as u64 >= u64::from(u32::from_le_bytes(size)) + 8),
+        _ => true,
+    };
+    if complete { Ok(()) } else { Err(Failure::Damaged("the file ends too early".to_owned())) }
+}
+
+/// Turns and mirrors the picture as its metadata asks.
+fn upright(raster: Raster, orientation: Orientation) -> Raster {
+    if orientation == Orientation::NoTransforms {
+        return raster;
+    }
+    let Raster { width, height, channels, samples } = raster;
+    let held = "a raster holds width × height × channels samples";
+    let mut picture = if channels == 1 {
+        DynamicImage::ImageLuma16(image::ImageBuffer::from_raw(width, height, samples).expect(held))
+    } else {
+        DynamicImage::ImageRgb16(image::ImageBuffer::from_raw(width, height, samples).expect(held))
+    };
+    picture.apply_orientation(orientation);
+    Raster::from_decoded(picture, channels).expect("turning keeps pixels and channels")
+}
+
+fn failure(error: image::ImageError) -> Failure {
+    match error {
+        image::ImageError::Unsupported(e) => Failure::Unsupported(e.to_string()),
+        // Pixels were counted before: what breaks the limit here is metadata or padding beyond all measure.
+        image::ImageError::Limits(e) => Failure::Damaged(format!("content that needs more memory than allowed ({e})")),
+        other => Failure::Damaged(other.to_string()),
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("content that breaks the decoder ({})", message.unwrap_or("no message"))
+}
+
+/// The format by its magic number, if it is one that is decoded here.
+fn guess_format(bytes: &[u8]) -> Option<ImageFormat> {
+    let format = image::guess_format(bytes).ok()?;
+    match format {
+        // "BM" and "P1" are too short to be believed: prose may start with them.
+        ImageFormat::Bmp if is_text(bytes) => None,
+        ImageFormat::Pnm if !bytes.get(2)?.is_ascii_whitespace() => None,
+        ImageFormat::Png
+        | ImageFormat::Jpeg
+        | ImageFormat::Bmp
+        | ImageFormat::Tiff
+        | ImageFormat::WebP
+        | ImageFormat::Gif
+        | ImageFormat::Pnm => Some(format),
+        _ => None,
+    }
+}
+
+fn format_name(format: ImageFormat) -> &'static str {
+    match format {
+        ImageFormat::Png => "PNG",
+        ImageFormat::Jpeg => "JPEG",
+        ImageFormat::Bmp => "BMP",
+        ImageFormat::Tiff => "TIFF",
+        ImageFormat::WebP => "WebP",
+        ImageFormat::Gif => "GIF",
+        _ => "PNM",
+    }
+}
+
+/// What a file that is no image looks like, for the error message. Quotes no content: it may name a patient.
+fn describe_content(bytes: &[u8]) -> String {
+    const DICOM_PREAMBLE: usize = 128;
+    let has = |offset: usize, magic: &[u8]| bytes.get(offset..offset + magic.len()) == Some(magic);
+    let known = if has(DICOM_PREAMBLE, b"DICM") {
+        "a DICOM file"
+    } else if has(0, b"%PDF") {
+        "a PDF file"
+    } else if has(0, b"PK\x03\x04") {
+        "a ZIP archive"
+    } else if has(0, b"\x1f\x8b") {
+        "a gzip file"
+    } else if has(4, b"ftypheic") || has(4, b"ftypmif1") {
+        "a HEIC image"
+    } else if has(4, b"ftypavif") {
+        "an AVIF image"
+    } else if has(0, b"\x00\x00\x00\x0cjP  ") || has(0, b"\xff\x4f\xff\x51") {
+        "a JPEG 2000 image"
+    } else if is_text(bytes) {
+        "text"
+    } else {
+        let start: Vec<String> = bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        return format!("bytes that start with {}", start.join(" "));
+    };
+    known.to_owned()
+}
+
+/// Whether the start of the content is UTF-8 text without control characters.
+fn is_text(bytes: &[u8]) -> bool {
+    let start = &bytes[..bytes.len().min(512)];
+    let text = match std::str::from_utf8(start) {
+        Ok(text) => text,
+        // A character may be cut at the end of the look.
+        Err(e) if e.error_len().is_none() && e.valid_up_to() > 0 => {
+            std::str::from_utf8(&start[..e.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    text.chars().all(|c| !c.is_control() || c.is_whitespace())
+}

@@ -1,0 +1,44 @@
+//! Where each format keeps its orientation.
+
+use image::metadata::Orientation;
+
+/// The orientation in an EXIF block (which starts at its TIFF header); anything unreadable means "as stored".
+pub(super) fn from_exif(block: &[u8]) -> Orientation {
+    Orientation::from_exif_chunk(block).unwrap_or(Orientation::NoTransforms)
+}
+
+/// What walking over the chunks of a PNG finds.
+#[derive(Debug, Default)]
+pub(super) struct PngChunks<'a> {
+    /// Whether the file reaches its IEND chunk.
+    pub complete: bool,
+    /// The eXIf chunk. It may stand after the pixels (PNG 3rd edition, 11.3.4.5), where a decoder that stops at
+    /// the pixels does not see it.
+    pub exif: Option<&'a [u8]>,
+}
+
+/// Walks over the chunks of a PNG without decoding them.
+pub(super) fn png_chunks(bytes: &[u8]) -> PngChunks<'_> {
+    const SIGNATURE_LEN: usize = 8;
+    const CRC_LEN: usize = 4;
+    let mut found = PngChunks::default();
+    let mut rest = bytes.get(SIGNATURE_LEN..).unwrap_or_default();
+    // length (4) · type (4) · data · CRC (4)
+    while let Some((header, after)) = rest.split_first_chunk::<8>() {
+        let [a, b, c, d, kind @ ..] = *header;
+        let length = u32::from_be_bytes([a, b, c, d]) as usize;
+        let Some((data, after_data)) = after.split_at_checked(length) else {
+            break;
+        };
+        match &kind {
+            b"eXIf" => found.exif = Some(data),
+            b"IEND" => {
+                found.complete = after_data.len() >= CRC_LEN;
+                break;
+            }
+            _ => {}
+        }
+        rest = after_data.get(CRC_LEN..).unwrap_or_default();
+    }
+    found
+}

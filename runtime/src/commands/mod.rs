@@ -1,0 +1,48 @@
+//! The commands: what was typed, resolved and checked, then one call into the library.
+
+mod bench;
+mod doctor;
+mod generate;
+mod info;
+mod model_path;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+/// Exit codes; 0 is all done.
+pub mod exit {
+    /// Some inputs failed, the rest is done.
+    pub const SOME_FAILED: u8 = 1;
+    /// Usage, settings or bundle error.
+    pub const UNUSABLE: u8 = 2;
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Draft reports for images, folders or CSV lists of images
+    Generate(generate::Generate),
+    /// Say what a bundle is: network, vocabulary, where it comes from
+    Info(info::Info),
+    /// Check every file of a bundle against its manifest
+    Verify(verify::Verify),
+    /// Time a bundle's encoder and decoder on this machine
+    Bench(bench::Bench),
+    /// Check this installation and name what is missing
+    Doctor(doctor::Doctor),
+}
+
+impl Command {
+    /// Runs it.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Generate(command) => command.run(),
+            Self::Info(command) => command.run(),
+            Self::Verify(command) => command.run(),
+            Self::Bench(command) => command.run(),
+            Self::Doctor(command) => command.run(),
+        }
+    }
+}

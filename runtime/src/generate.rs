@@ -1,0 +1,125 @@
+//! A whole run: images are loaded ahead while the model drafts, and rows are written in input order.
+
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use rayon::prelude::*;
+use thiserror::Error;
+use xreport_models::image::{ImageError, Preprocessing};
+
+use crate::drafting::{Draft, Drafter};
+use crate::inputs::Input;
+use crate::model::ModelError;
+use crate::output::{OutputError, ResultRow, RowWriter};
+
+/// Batches that wait, loaded, for the model.
+const BATCHES_AHEAD: usize = 2;
+
+/// Why a run stopped early.
+#[derive(Debug, Error)]
+pub enum GenerateError {
+    /// The model failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The output failed.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The loader's threads could not be started.
+    #[error("cannot start threads to load images: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+}
+
+/// How a run went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Drafts written.
+    pub done: usize,
+    /// Inputs without a draft.
+    pub failed: usize,
+}
+
+type LoadedBatch = Vec<(Input, Result<Vec<u8>, ImageError>)>;
+
+/// Drafts a report for every input and writes a row for each, in input order. `progress` is told each row.
+pub fn generate(
+    drafter: &mut Drafter,
+    inputs: Vec<Input>,
+    batch_size: usize,
+    threads: usize,
+    rows: &mut dyn RowWriter,
+    progress: &mut dyn FnMut(&ResultRow),
+) -> Result<Tally, GenerateError> {
+    let preprocessing = drafter.manifest().preprocessing.clone();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    let (sender, batches) = sync_channel::<LoadedBatch>(BATCHES_AHEAD);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for chunk in inputs.chunks(batch_size.max(1)) {
+                // The receiver is gone when the run has failed: nothing more to load.
+                if sender.send(pool.install(|| load(&preprocessing, chunk))).is_err() {
+                    break;
+                }
+            }
+        });
+        draft_all(drafter, batches, rows, progress)
+    })
+}
+
+fn load(preprocessing: &Preprocessing, chunk: &[Input]) -> LoadedBatch {
+    chunk.par_iter().map(|input| (input.clone(), preprocessing.load(&input.path))).collect()
+}
+
+fn draft_all(
+    drafter: &mut Drafter,
+    batches: Receiver<LoadedBatch>,
+    rows: &mut dyn RowWriter,
+    progress: &mut dyn FnMut(&ResultRow),
+) -> Result<Tally, GenerateError> {
+    let mut tally = Tally::default();
+    for batch in batches {
+        let images: Vec<&[u8]> = batch.iter().filter_map(|(_, pixels)| pixels.as_deref().ok()).collect();
+        let mut drafts = drafter.draft(&images)?.into_iter();
+        for (input, pixels) in &batch {
+            let outcome = match pixels {
+                Ok(_) => Ok(drafts.next().expect("one draft per image that was loaded")),
+                Err(error) => Err(error.to_string()),
+            };
+            match outcome {
+                Ok(_) => tally.done += 1,
+                Err(_) => tally.failed += 1,
+            }
+            let row = result_row(drafter, input, outcome);
+            rows.write(&row)?;
+            progress(&row);
+        }
+    }
+    Ok(tally)
+}
+
+fn result_row(drafter: &Drafter, input: &Input, outcome: Result<Draft, String>) -> ResultRow {
+    let manifest = drafter.manifest();
+    let mut row = ResultRow {
+        id: input.id.clone(),
+        text: String::new(),
+        status: "failed",
+        error: String::new(),
+        mean_log_probability: None,
+        tokens: None,
+        finish: "",
+        seconds: None,
+        bundle: manifest.id.clone(),
+        variant: drafter.model().variant().to_owned(),
+        notice: manifest.notice.clone(),
+    };
+    match outcome {
+        Err(error) => row.error = error,
+        Ok(draft) => {
+            row.status = "ok";
+            row.mean_log_probability = Some(draft.sequence.mean_log_probability());
+            row.tokens = Some(draft.sequence.tokens.len());
+            row.finish = draft.sequence.finish.as_str();
+            row.seconds = Some(draft.seconds);
+            row.text = draft.text;
+        }
+    }
+    row
+}

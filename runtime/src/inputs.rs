@@ -1,0 +1,191 @@
+//! What is to be drafted: images, folders of images, and CSV files that list images.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use xreport_models::image::is_image_path;
+
+/// Columns that may hold the path in a CSV of images, the first that is there.
+const PATH_COLUMNS: [&str; 4] = ["path", "image", "file", "id"];
+
+/// An image to draft a report for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// Path relative to the input it came from, with forward slashes: the result row's id.
+    pub id: String,
+    /// Where the file lies.
+    pub path: PathBuf,
+}
+
+/// Everything found in the inputs.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    /// Images, each input's in order of their ids.
+    pub images: Vec<Input>,
+    /// Files in folders that are no images; passed over.
+    pub others: usize,
+}
+
+/// Why inputs cannot be read.
+#[derive(Debug, Error)]
+pub enum InputError {
+    /// The input is not there.
+    #[error("no such file or folder: `{}`", .0.display())]
+    Missing(PathBuf),
+    /// A folder or file cannot be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Read {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A CSV cannot be used.
+    #[error("`{}`: {problem}", path.display())]
+    Csv {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Two inputs answer to one id.
+    #[error("two inputs answer to the id `{id}`: `{}` and `{}`\nhint: run them separately, or put them into one folder", first.display(), second.display())]
+    SameId {
+        /// The id.
+        id: String,
+        /// First file.
+        first: PathBuf,
+        /// Second file.
+        second: PathBuf,
+    },
+}
+
+/// Finds the images of all inputs.
+pub fn collect(paths: &[PathBuf]) -> Result<Inputs, InputError> {
+    let mut inputs = Inputs::default();
+    for path in paths {
+        if path.is_dir() {
+            let first = inputs.images.len();
+            walk(path, path, &mut inputs)?;
+            inputs.images[first..].sort_by(|a, b| a.id.cmp(&b.id));
+        } else if !path.exists() {
+            return Err(InputError::Missing(path.clone()));
+        } else if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
+            inputs.images.extend(listed(path)?);
+        } else {
+            // Named by hand: tried whatever its extension says.
+            inputs.images.push(Input { id: relative_id(path, path.parent().unwrap_or(path)), path: path.clone() });
+        }
+    }
+    refuse_same_ids(&inputs.images)?;
+    Ok(inputs)
+}
+
+fn walk(root: &Path, folder: &Path, inputs: &mut Inputs) -> Result<(), InputError> {
+    let fail = |source| InputError::Read { path: folder.to_path_buf(), source };
+    for entry in std::fs::read_dir(folder).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        let path = entry.path();
+        let hidden = entry.file_name().to_string_lossy().starts_with('.');
+        if hidden {
+            continue;
+        }
+        // A link to a folder is not followed: it may lead back to where it stands.
+        if entry.file_type().map_err(fail)?.is_dir() {
+            walk(root, &path, inputs)?;
+        } else if is_image_path(&path) {
+            inputs.images.push(Input { id: relative_id(&path, root), path });
+        } else {
+            inputs.others += 1;
+        }
+    }
+    Ok(())
+}
+
+fn listed(csv_path: &Path) -> Result<Vec<Input>, InputError> {
+    let fail = |problem: String| InputError::Csv { path: csv_path.to_path_buf(), problem };
+    let mut reader = csv::Reader::from_path(csv_path).map_err(|error| fail(error.to_string()))?;
+    let headers = reader.headers().map_err(|error| fail(error.to_string()))?.clone();
+    let column = PATH_COLUMNS
+        .iter()
+        .find_map(|name| headers.iter().position(|header| header.trim().eq_ignore_ascii_case(name)))
+        .ok_or_else(|| {
+            let found: Vec<_> = headers.iter().collect();
+            fail(format!(
+                "no column with paths: expected one of {}, found {}\nhint: the paths are relative to the CSV's folder",
+                PATH_COLUMNS.join(", "),
+                found.join(", ")
+            ))
+        })?;
+    let folder = csv_path.parent().unwrap_or(Path::new(""));
+    let mut images = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|error| fail(error.to_string()))?;
+        let Some(name) = record.get(column).map(str::trim).filter(|name| !name.is_empty()) else { continue };
+        images.push(Input { id: name.replace('\\', "/"), path: folder.join(name) });
+    }
+    Ok(images)
+}
+
+fn relative_id(path: &Path, root: &Path) -> String {
+    let relative = path.strip_prefix(root).unwrap_or(path);
+    let parts: Vec<_> = relative.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    parts.join("/")
+}
+
+fn refuse_same_ids(images: &[Input]) -> Result<(), InputError> {
+    let mut seen: BTreeMap<&str, &Path> = BTreeMap::new();
+    for image in images {
+        if let Some(first) = seen.insert(&image.id, &image.path) {
+            return Err(InputError::SameId {
+                id: image.id.clone(),
+                first: first.to_path_buf(),
+                second: image.path.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn touch(path: &Path) {
+        std::fs::create_dir_all(path.parent().expect("has a parent")).expect("folder made");
+        std::fs::write(path, b"x").expect("file written");
+    }
+
+    #[test]
+    fn folders_are_walked_and_other_files_counted() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        for name in ["b.png", "a/c.JPG", "a/notes.txt", ".hidden.png"] {
+            touch(&folder.path().join(name));
+        }
+        let inputs = collect(&[folder.path().to_path_buf()]).expect("collected");
+        let ids: Vec<_> = inputs.images.iter().map(|image| image.id.as_str()).collect();
+        assert_eq!(ids, ["a/c.JPG", "b.png"]);
+        assert_eq!(inputs.others, 1);
+    }
+
+    #[test]
+    fn a_csv_lists_paths_relative_to_itself() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let csv = folder.path().join("list.csv");
+        std::fs::write(&csv, "note,Path\nx,sub/a.png\ny,\n").expect("file written");
+        let inputs = collect(std::slice::from_ref(&csv)).expect("collected");
+        assert_eq!(inputs.images, [Input { id: "sub/a.png".into(), path: folder.path().join("sub/a.png") }]);
+        std::fs::write(&csv, "note\nx\n").expect("file written");
+        let error = collect(&[csv]).expect_err("no path column").to_string();
+        assert!(error.contains("path, image, file, id") && error.contains("note"), "{error}");
+    }
+
+    #[test]
+    fn one_id_for_two_files_is_refused() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let paths = [folder.path().join("x/a.png"), folder.path().join("y/a.png")];
+        paths.iter().for_each(|path| touch(path));
+        assert!(matches!(collect(&paths), Err(InputError::SameId { .. })));
+    }
+}

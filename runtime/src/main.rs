@@ -1,0 +1,27 @@
+//! `xreport`: drafts radiology reports on reading-room PCs and batch servers.
+
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use commands::{Command, exit};
+
+/// Drafts radiology reports from chest X-rays. Drafts are not for diagnostic use.
+#[derive(Debug, Parser)]
+#[command(name = "xreport", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command.run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(exit::UNUSABLE)
+        }
+    }
+}

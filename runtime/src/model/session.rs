@@ -1,0 +1,50 @@
+//! Making a session from verified bytes.
+
+use std::path::Path;
+
+use ort::ep::CUDA;
+use ort::session::Session;
+use ort::session::builder::GraphOptimizationLevel;
+use xreport_models::bundle::Bundle;
+
+use super::ModelError;
+use crate::device::Device;
+use crate::onnxruntime;
+use crate::platform;
+
+/// Opens a graph of the bundle on a device.
+///
+/// Spinning is off: on a desktop or a shared machine it makes two threads slower than one. A CUDA session does not let
+/// nodes fall back to the CPU: a graph that does not run whole on the device is an error, not a slow surprise.
+pub fn open(bundle: &Bundle, graph: &str, device: Device, threads: usize) -> Result<Session, ModelError> {
+    let (environment, _) = onnxruntime::environment()?;
+    let mut builder = Session::builder(environment)?
+        .with_optimization_level(GraphOptimizationLevel::Level3)
+        .and_then(|b| b.with_intra_threads(threads))
+        .and_then(|b| b.with_inter_threads(1))
+        .and_then(|b| b.with_intra_op_spinning(false))
+        .and_then(|b| b.with_inter_op_spinning(false))
+        .map_err(ort::Error::from)?;
+    if let Device::Cuda(index) = device {
+        let provider = CUDA::default().with_device_id(index).with_tf32(false).build().error_on_failure();
+        builder = builder
+            .with_execution_providers([provider])
+            .and_then(ort::session::builder::SessionBuilder::with_disable_cpu_fallback)
+            .map_err(ort::Error::from)?;
+    }
+    for (name, bytes) in bundle.external_files(graph)? {
+        builder = builder.with_external_initializer_file_in_memory(name, bytes).map_err(ort::Error::from)?;
+    }
+    let bytes = bundle.file(graph).expect("the bundle's graphs were checked when it was loaded");
+    Ok(builder.commit_from_memory(bytes)?)
+}
+
+/// Whether ONNX Runtime's CUDA provider is installed beside the library that is loaded.
+pub fn cuda_installed() -> bool {
+    onnxruntime::environment().is_ok_and(|(_, library)| cuda_provider_beside(library))
+}
+
+/// Whether the folder of `library` holds ONNX Runtime's CUDA provider.
+pub fn cuda_provider_beside(library: &Path) -> bool {
+    library.parent().is_some_and(|folder| folder.join(platform::CUDA_PROVIDER).is_file())
+}

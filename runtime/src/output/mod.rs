@@ -1,0 +1,120 @@
+//! Result rows and the forms in which they are written.
+
+mod table;
+mod text_files;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::Serialize;
+use thiserror::Error;
+use xreport_models::atomic::AtomicError;
+
+pub use table::{CsvRows, JsonRows};
+pub use text_files::TextFiles;
+
+/// One result: a draft, or why there is none.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ResultRow {
+    /// Path of the image relative to its input.
+    pub id: String,
+    /// The draft; empty where it failed.
+    pub text: String,
+    /// `ok` or `failed`.
+    pub status: &'static str,
+    /// Why it failed; empty where it did not.
+    pub error: String,
+    /// Mean natural-log probability per token, the end included.
+    pub mean_log_probability: Option<f64>,
+    /// Tokens of the draft.
+    pub tokens: Option<usize>,
+    /// `end`: the model ended the report; `length`: it was cut.
+    pub finish: &'static str,
+    /// Seconds for this report.
+    pub seconds: Option<f64>,
+    /// Id of the bundle.
+    pub bundle: String,
+    /// Variant of the bundle.
+    pub variant: String,
+    /// What the draft says of itself.
+    pub notice: String,
+}
+
+/// Form of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A folder with one text file per image and an index.
+    Txt,
+    /// One CSV file.
+    Csv,
+    /// One file with a JSON object per line.
+    Jsonl,
+}
+
+impl Format {
+    /// The form that an output path suggests: by its extension, else a folder of text files.
+    pub fn of_path(out: &Path) -> Self {
+        match out.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase).as_deref() {
+            Some("csv") => Self::Csv,
+            Some("jsonl") => Self::Jsonl,
+            _ => Self::Txt,
+        }
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.to_ascii_lowercase().as_str() {
+            "txt" => Ok(Self::Txt),
+            "csv" => Ok(Self::Csv),
+            "jsonl" => Ok(Self::Jsonl),
+            _ => Err(format!("expected txt, csv or jsonl, found `{text}`")),
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Txt => "txt",
+            Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+        })
+    }
+}
+
+/// Why results cannot be written.
+#[derive(Debug, Error)]
+pub enum OutputError {
+    /// A file cannot be written.
+    #[error("cannot write `{}`: {source}\nhint: nothing half-written was left there; make room or choose another --out", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// As above, from an atomic write.
+    #[error(transparent)]
+    Atomic(#[from] AtomicError),
+}
+
+/// Takes result rows one by one; the output appears under its name when all are there.
+pub trait RowWriter {
+    /// Adds a row.
+    fn write(&mut self, row: &ResultRow) -> Result<(), OutputError>;
+    /// Completes the output.
+    fn finish(self: Box<Self>) -> Result<(), OutputError>;
+}
+
+/// A writer of that form for that path.
+pub fn writer(format: Format, out: &Path) -> Result<Box<dyn RowWriter>, OutputError> {
+    Ok(match format {
+        Format::Txt => Box::new(TextFiles::create(out)?),
+        Format::Csv => Box::new(CsvRows::create(out)?),
+        Format::Jsonl => Box::new(JsonRows::create(out)?),
+    })
+}

@@ -1,0 +1,22 @@
+//! Linux and other Unix systems.
+
+use std::path::{Path, PathBuf};
+
+/// File name of ONNX Runtime.
+pub const ORT_LIBRARY: &str = "libonnxruntime.so";
+
+/// File name of ONNX Runtime's CUDA provider.
+pub const CUDA_PROVIDER: &str = "libonnxruntime_providers_cuda.so";
+
+/// ONNX Runtime in `folder`: the versioned name first, which is how its package ships it.
+pub fn ort_library_in(folder: &Path) -> Option<PathBuf> {
+    let versioned = format!("{ORT_LIBRARY}.{}", crate::onnxruntime::VERSION);
+    [versioned.as_str(), ORT_LIBRARY].iter().map(|name| folder.join(name)).find(|path| path.is_file())
+}
+
+/// Gives a file that was made private the permissions of an ordinary one, as far as the process's mask allows.
+pub fn make_ordinary(file: &std::fs::File) {
+    use std::os::unix::fs::PermissionsExt;
+    // The mask cannot be read without changing it; 0644 is what nearly every system gives.
+    let _ = file.set_permissions(std::fs::Permissions::from_mode(0o644));
+}

@@ -1,0 +1,88 @@
+//! `xreport-train evaluate`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use xreport_runtime::device::DeviceRequest;
+use xreport_trainer::evaluation::{EvaluateRequest, Evaluation, evaluate};
+
+use super::paths;
+use super::settings::SettingsSource;
+
+/// Measure what a bundle writes for a data set.
+#[derive(Debug, Args)]
+pub struct Evaluate {
+    /// Bundle folder or checkpoint folder [default: the newest checkpoint]
+    #[arg(long, value_name = "BUNDLE")]
+    model: Option<PathBuf>,
+    /// Folder with the data set
+    #[arg(long, value_name = "DIR", default_value = paths::DATA)]
+    data: PathBuf,
+    /// The data set's CSV, where it has another name
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    #[command(flatten)]
+    settings: SettingsSource,
+    /// Folder of the results
+    #[arg(long, value_name = "DIR", default_value = paths::RESULTS)]
+    out: PathBuf,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: DeviceRequest,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+impl Evaluate {
+    pub fn run(self) -> anyhow::Result<()> {
+        let request = EvaluateRequest {
+            model: self.model.map_or_else(paths::newest_checkpoint, Ok)?,
+            data: self.data,
+            csv: self.csv,
+            settings: if self.settings.is_named() { Some(self.settings.read()?) } else { None },
+            out: self.out,
+            device: self.device,
+        };
+        let evaluation = evaluate(&request)?;
+        if self.json {
+            println!("{}", serde_json::to_string(&evaluation)?);
+        } else {
+            print_table(&evaluation);
+        }
+        eprintln!("{}\nresults -> {}", evaluation.notice, request.out.join("index.html").display());
+        Ok(())
+    }
+}
+
+fn print_table(evaluation: &Evaluation) {
+    let tokens = &evaluation.tokens;
+    println!("{} studies, {} different reports", evaluation.studies, evaluation.distinct_reports);
+    println!(
+        "token accuracy {:.4}, perplexity {:.3}, loss {:.4}; {} reports word for word",
+        tokens.accuracy, tokens.perplexity, tokens.loss, evaluation.exact_reports
+    );
+    let Some(results) = &evaluation.observations else { return };
+    println!("\n{:<24} {:>7} {:>10} {:>7} {:>7}", "claims against truth", "F1", "precision", "recall", "side");
+    for (name, scores) in [
+        ("model", &results.model),
+        ("best constant report", &results.best_constant.scores),
+        ("shuffled images", &results.shuffled),
+        ("reference reports", &results.references),
+    ] {
+        let side = scores.laterality.accuracy.map_or_else(|| "-".to_owned(), |share| format!("{share:.3}"));
+        let micro = &scores.micro;
+        println!("{name:<24} {:>7.3} {:>10.3} {:>7.3} {side:>7}", micro.f1, micro.precision, micro.recall);
+    }
+    println!("\n{:<24} {:>7} {:>10} {:>7} {:>7}", "model, by kind", "F1", "precision", "recall", "drawn");
+    for (kind, rates) in &results.model.by_kind {
+        println!(
+            "{:<24} {:>7.3} {:>10.3} {:>7.3} {:>7}",
+            kind.word(),
+            rates.f1,
+            rates.precision,
+            rates.recall,
+            rates.support
+        );
+    }
+}

@@ -1,0 +1,21 @@
+//! Data: from a folder with a table and images to studies, parts and pixels.
+//!
+//! [`Dataset::open`] reads and checks, [`load`] brings the images into memory, [`split`] divides
+//! the studies. Whatever cannot be used is reported as a [`Problem`] and left out; texts and
+//! patients never appear in a message.
+
+mod cache;
+mod images;
+#[cfg(test)]
+mod images_tests;
+mod problem;
+mod split;
+mod studies;
+mod table;
+
+pub use cache::folders as cache_folders;
+pub use images::{ImageStore, LoadError, Loaded, Loading, fingerprint, load};
+pub use problem::{Problem, RowFault, summary};
+pub use split::{Draw, Parts, SplitError, draw_held_out, split};
+pub use studies::{Dataset, DatasetError, IMAGE_FOLDER, Study};
+pub use table::{CSV_NAMES, Part, Row, Table, TableError, locate, read as read_table};

@@ -1,0 +1,223 @@
+//! Studies that cannot be used: one by one, and summed up for a reader.
+//!
+//! Texts and patients never appear here; a study is named by its line and, where a file has to be
+//! looked for, by its id.
+
+use std::fmt::Write as _;
+
+/// Why one study was left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// The row itself cannot be used.
+    Row {
+        /// Line of the table, from 1.
+        line: usize,
+        /// What is wrong with it.
+        fault: RowFault,
+    },
+    /// The row has the id of an earlier one.
+    RepeatedId {
+        /// Line of the table, from 1.
+        line: usize,
+        /// The id as written.
+        id: String,
+        /// Line of the row that is kept.
+        first_line: usize,
+    },
+    /// The id is no path inside the image folder.
+    BadId {
+        /// Line of the table, from 1.
+        line: usize,
+        /// What is wrong with it; it names the id.
+        reason: String,
+    },
+    /// No image answers to the id.
+    MissingImage {
+        /// Line of the table, from 1.
+        line: usize,
+        /// The id as written.
+        id: String,
+    },
+    /// Several images answer to the id.
+    AmbiguousImage {
+        /// Line of the table, from 1.
+        line: usize,
+        /// The id as written.
+        id: String,
+        /// Two of the files, relative to the image folder.
+        files: [String; 2],
+    },
+    /// The image cannot be decoded.
+    UnreadableImage {
+        /// The file, relative to the image folder.
+        file: String,
+        /// What the decoder said; it names the file.
+        reason: String,
+    },
+}
+
+/// What is wrong with a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowFault {
+    /// The `id` cell is empty.
+    EmptyId,
+    /// The `text` cell is empty.
+    EmptyText,
+    /// More or fewer cells than the header has.
+    Fields {
+        /// Cells of the header.
+        expected: usize,
+        /// Cells of the row.
+        found: usize,
+    },
+    /// A quoted cell is not closed, or goes on after its closing quote.
+    Quotes,
+    /// A cell that is needed is not UTF-8.
+    NotUtf8,
+    /// The `split` cell names no part.
+    Part,
+}
+
+/// One kind of problem, as it is summed up.
+struct Kind {
+    title: &'static str,
+    hint: &'static str,
+}
+
+impl Problem {
+    fn kind(&self) -> Kind {
+        let (title, hint) = match self {
+            Self::Row { fault, .. } => fault.kind(),
+            Self::RepeatedId { .. } => ("rows repeat the id of an earlier row", "keep one row per image"),
+            Self::BadId { .. } => ("ids are no paths", "an id is the image's path inside the `images` folder"),
+            Self::MissingImage { .. } => {
+                ("images are missing", "an id is the image's path inside the `images` folder, its extension optional")
+            }
+            Self::AmbiguousImage { .. } => ("ids fit several images", "rename or remove one of the files"),
+            Self::UnreadableImage { .. } => ("images cannot be read", "copy or export these files again"),
+        };
+        Kind { title, hint }
+    }
+
+    /// The study in few words: "line 3, `p1/frontal`".
+    fn example(&self) -> String {
+        match self {
+            Self::Row { line, fault: RowFault::Fields { expected, found } } => {
+                format!("line {line}: expected {expected} cells, found {found}")
+            }
+            Self::Row { line, .. } => format!("line {line}"),
+            Self::RepeatedId { line, id, first_line } => {
+                format!("line {line}: `{}` is on line {first_line}", shown(id))
+            }
+            Self::BadId { line, reason } => format!("line {line}: {}", shown(reason)),
+            Self::MissingImage { line, id } => format!("line {line}: `{}`", shown(id)),
+            Self::AmbiguousImage { line, id, files } => {
+                format!("line {line}: `{}` fits `{}` and `{}`", shown(id), shown(&files[0]), shown(&files[1]))
+            }
+            Self::UnreadableImage { reason, .. } => shown(reason),
+        }
+    }
+}
+
+impl RowFault {
+    fn kind(self) -> (&'static str, &'static str) {
+        match self {
+            Self::EmptyId => ("rows have no id", "fill the `id` cell or delete the row"),
+            Self::EmptyText => ("rows have no text", "fill the `text` cell or delete the row"),
+            Self::Fields { .. } => (
+                "rows have more or fewer cells than the header",
+                "a text that holds the delimiter stands in double quotes",
+            ),
+            Self::Quotes => (
+                "rows have quotes that do not pair up",
+                "a quoted text starts right after the delimiter; write a quote inside it twice: \"\"",
+            ),
+            Self::NotUtf8 => ("rows are not UTF-8", "save the table as UTF-8"),
+            Self::Part => {
+                ("rows name no part of the data", "the `split` cell is train, validation (val, validate) or test")
+            }
+        }
+    }
+}
+
+/// A name as it may go to a terminal: one line, of bounded length, without control characters.
+fn shown(name: &str) -> String {
+    const LONGEST: usize = 120;
+    let line: String = name
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .map(|letter| if letter.is_control() { '\u{fffd}' } else { letter })
+        .collect();
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+/// All problems by kind, with counts and the first few of each; empty where there are none.
+///
+/// ```text
+/// 4 studies left out
+///   3 images are missing: line 3: `c_1`; line 9: `c_4`; line 12: `c_9`
+///     hint: an id is the image's path inside the `images` folder, its extension optional
+///   1 rows have no text: line 14
+///     hint: fill the `text` cell or delete the row
+/// ```
+pub fn summary(problems: &[Problem]) -> String {
+    const EXAMPLES: usize = 3;
+    if problems.is_empty() {
+        return String::new();
+    }
+    let mut kinds: Vec<(Kind, Vec<&Problem>)> = Vec::new();
+    for problem in problems {
+        let kind = problem.kind();
+        match kinds.iter_mut().find(|(known, _)| known.title == kind.title) {
+            Some((_, members)) => members.push(problem),
+            None => kinds.push((kind, vec![problem])),
+        }
+    }
+    kinds.sort_by_key(|(_, members)| std::cmp::Reverse(members.len()));
+    let mut text = format!("{} studies left out", problems.len());
+    for (kind, members) in kinds {
+        let examples: Vec<_> = members.iter().take(EXAMPLES).map(|problem| problem.example()).collect();
+        let more = match members.len().saturating_sub(EXAMPLES) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        let (count, title, hint) = (members.len(), kind.title, kind.hint);
+        let examples = examples.join("; ");
+        write!(text, "\n  {count} {title}: {examples}{more}\n    hint: {hint}").expect("a string takes text");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_are_counted_by_kind_the_largest_first() {
+        let missing = |line| Problem::MissingImage { line, id: format!("c_{line}") };
+        let empty = Problem::Row { line: 4, fault: RowFault::EmptyText };
+        let mut problems = vec![empty];
+        problems.extend((5..10).map(missing));
+        assert_eq!(
+            summary(&problems),
+            "6 studies left out\n  \
+             5 images are missing: line 5: `c_5`; line 6: `c_6`; line 7: `c_7`; and 2 more\n    \
+             hint: an id is the image's path inside the `images` folder, its extension optional\n  \
+             1 rows have no text: line 4\n    \
+             hint: fill the `text` cell or delete the row"
+        );
+        assert_eq!(summary(&[]), "");
+    }
+
+    #[test]
+    fn names_from_files_cannot_disturb_a_terminal() {
+        assert_eq!(shown("a\u{1b}[31mb\nc"), "a\u{fffd}[31mb");
+        assert_eq!(shown(&"x".repeat(500)).chars().count(), 121);
+        assert_eq!(shown(""), "");
+    }
+}

@@ -1,0 +1,488 @@
+//! The data-set CSV: `id` and `text`, optionally `patient` and `split`.
+//!
+//! ```csv
+//! id,text,patient,split
+//! p1/frontal.png,"Clear lungs, no effusion.",p1,train
+//! ```
+//!
+//! The delimiter is `,` `;` or tab, whichever makes a header of it; quoting is RFC 4180's. Rows that
+//! cannot be used are reported and left out, the rest goes on.
+
+use std::path::{Path, PathBuf};
+
+use csv::ByteRecord;
+
+use super::problem::{Problem, RowFault};
+
+/// The CSV names looked for in a data folder.
+pub const CSV_NAMES: [&str; 2] = ["XREPORT_dataset.csv", "reports.csv"];
+
+const DELIMITERS: [u8; 3] = *b",;\t";
+
+/// Which part of the data set a row names for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// Trained on.
+    Train,
+    /// Held out to measure progress.
+    Validation,
+    /// Left alone until asked for.
+    Test,
+}
+
+impl Part {
+    /// Reads a cell of the `split` column.
+    fn from_cell(cell: &str) -> Option<Self> {
+        match cell.to_lowercase().as_str() {
+            "train" | "training" => Some(Self::Train),
+            "validation" | "val" | "valid" | "validate" | "dev" => Some(Self::Validation),
+            "test" | "testing" => Some(Self::Test),
+            _ => None,
+        }
+    }
+}
+
+/// One usable row. Its `Debug` form is left out on purpose: texts and patients belong in no log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Line of the file on which the row starts, from 1.
+    pub line: usize,
+    /// As written, without surrounding white space.
+    pub id: String,
+    /// As written, without surrounding white space; never empty.
+    pub text: String,
+    /// The patient, where the table has the column and the cell a value.
+    pub patient: Option<String>,
+    /// The part, where the table has the column.
+    pub part: Option<Part>,
+}
+
+/// A table as read.
+pub struct Table {
+    /// The file.
+    pub path: PathBuf,
+    /// The usable rows in the order of the file.
+    pub rows: Vec<Row>,
+    /// The other rows.
+    pub problems: Vec<Problem>,
+}
+
+/// The table cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// Neither of the known names is there.
+    #[error(
+        "no data-set table in `{}`: expected `{}` or `{}`\nhint: name the table with --csv",
+        data.display(), CSV_NAMES[0], CSV_NAMES[1]
+    )]
+    None {
+        /// The data folder.
+        data: PathBuf,
+    },
+    /// Both of the known names are there.
+    #[error(
+        "two data-set tables in `{}`: `{}` and `{}`\nhint: name one with --csv",
+        data.display(), CSV_NAMES[0], CSV_NAMES[1]
+    )]
+    Both {
+        /// The data folder.
+        data: PathBuf,
+    },
+    /// The file is missing or may not be read.
+    #[error("cannot read the table `{}`: {source}\nhint: check the path and its permissions", path.display())]
+    Read {
+        /// The table.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// UTF-16, as spreadsheets write "Unicode text".
+    #[error("the table `{}` is UTF-16, expected UTF-8\nhint: save it as \"CSV UTF-8\"", path.display())]
+    Utf16 {
+        /// The table.
+        path: PathBuf,
+    },
+    /// A required column is not there.
+    #[error(
+        "the table `{}` has no column `{missing}`, found {found}\n\
+         hint: the first line names the columns: `id` and `text`, optionally `patient` and `split`",
+        path.display()
+    )]
+    Column {
+        /// The table.
+        path: PathBuf,
+        /// The column's name.
+        missing: &'static str,
+        /// The columns that are there; cells that look like data are not shown.
+        found: String,
+    },
+    /// A column is there twice.
+    #[error(
+        "the table `{}` has the column `{column}` twice\nhint: rename or delete one of them",
+        path.display()
+    )]
+    RepeatedColumn {
+        /// The table.
+        path: PathBuf,
+        /// The column's name.
+        column: &'static str,
+    },
+}
+
+/// The table of the data folder `data`, or `csv` where it is given.
+pub fn locate(data: &Path, csv: Option<&Path>) -> Result<PathBuf, TableError> {
+    if let Some(csv) = csv {
+        return Ok(csv.to_owned());
+    }
+    let [first, second] = CSV_NAMES.map(|name| data.join(name));
+    match (first.is_file(), second.is_file()) {
+        (true, true) => Err(TableError::Both { data: data.to_owned() }),
+        (true, false) => Ok(first),
+        (false, true) => Ok(second),
+        (false, false) => Err(TableError::None { data: data.to_owned() }),
+    }
+}
+
+/// Reads the table at `path`.
+pub fn read(path: &Path) -> Result<Table, TableError> {
+    let bytes = std::fs::read(path).map_err(|source| TableError::Read { path: path.to_owned(), source })?;
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(TableError::Utf16 { path: path.to_owned() });
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let delimiter = detect_delimiter(bytes);
+    let mut reader = reader(bytes, delimiter);
+    let mut record = ByteRecord::new();
+    read_record(&mut reader, &mut record);
+    let columns = Columns::find(&record, path)?;
+    let mut table = Table { path: path.to_owned(), rows: Vec::new(), problems: Vec::new() };
+    let (mut line, mut counted) = (1, 0);
+    while read_record(&mut reader, &mut record) {
+        let start = record.position().map_or(0, |at| at.byte() as usize);
+        let raw = &bytes[start..reader.position().byte() as usize];
+        // The parser counts the end of the line before, and empty lines, to the record.
+        let start = start + raw.iter().take_while(|&&byte| is_line_end(byte)).count();
+        let raw = &bytes[start..reader.position().byte() as usize];
+        line += count_lines(&bytes[counted..start]);
+        counted = start;
+        match columns.row(&record, line, raw, delimiter) {
+            Ok(row) => table.rows.push(row),
+            Err(fault) => table.problems.push(Problem::Row { line, fault }),
+        }
+    }
+    Ok(table)
+}
+
+fn reader(bytes: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
+    csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(bytes)
+}
+
+/// Reads the next record; `false` at the end.
+fn read_record(reader: &mut csv::Reader<&[u8]>, record: &mut ByteRecord) -> bool {
+    reader.read_byte_record(record).expect("memory does not fail, and any number of fields is allowed")
+}
+
+fn is_line_end(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
+}
+
+/// Line ends in `bytes`: LF, CR LF, or CR alone.
+fn count_lines(bytes: &[u8]) -> usize {
+    let lone_cr = |at: usize| bytes[at] == b'\r' && bytes.get(at + 1) != Some(&b'\n');
+    (0..bytes.len()).filter(|&at| bytes[at] == b'\n' || lone_cr(at)).count()
+}
+
+/// The delimiter under which the first line names the most of the columns known here, then the one
+/// with the most fields. Only the header counts, so that commas inside texts do not.
+fn detect_delimiter(bytes: &[u8]) -> u8 {
+    let score = |delimiter: &u8| {
+        let mut header = ByteRecord::new();
+        read_record(&mut reader(bytes, *delimiter), &mut header);
+        let known = header.iter().filter(|cell| COLUMNS.contains(&header_name(cell).as_str())).count();
+        (known, header.len())
+    };
+    // The first of equals wins: `max_by_key` would take the last.
+    let best = DELIMITERS.iter().rev().max_by_key(|delimiter| score(delimiter));
+    best.copied().unwrap_or(b',')
+}
+
+fn header_name(cell: &[u8]) -> String {
+    String::from_utf8_lossy(cell).trim().to_lowercase()
+}
+
+/// Where the known columns are.
+struct Columns {
+    id: usize,
+    text: usize,
+    patient: Option<usize>,
+    split: Option<usize>,
+    count: usize,
+}
+
+const COLUMNS: [&str; 4] = ["id", "text", "patient", "split"];
+
+impl Columns {
+    fn find(header: &ByteRecord, path: &Path) -> Result<Self, TableError> {
+        let names: Vec<_> = header.iter().map(header_name).collect();
+        let [id, text, patient, split] = COLUMNS.map(|column| {
+            let mut places = (0..names.len()).filter(|&at| names[at] == column);
+            match (places.next(), places.next()) {
+                (place, None) => Ok(place),
+                (_, Some(_)) => Err(TableError::RepeatedColumn { path: path.to_owned(), column }),
+            }
+        });
+        let required = |place: Result<Option<usize>, _>, missing| {
+            place?.ok_or_else(|| TableError::Column { path: path.to_owned(), missing, found: show_columns(header) })
+        };
+        Ok(Self {
+            id: required(id, "id")?,
+            text: required(text, "text")?,
+            patient: patient?,
+            split: split?,
+            count: names.len(),
+        })
+    }
+
+    fn row(&self, record: &ByteRecord, line: usize, raw: &[u8], delimiter: u8) -> Result<Row, RowFault> {
+        if !quotes_pair_up(raw, delimiter) {
+            return Err(RowFault::Quotes);
+        }
+        if record.len() != self.count {
+            return Err(RowFault::Fields { expected: self.count, found: record.len() });
+        }
+        let cell = |column: usize| match std::str::from_utf8(&record[column]) {
+            Ok(cell) => Ok(cell.trim()),
+            Err(_) => Err(RowFault::NotUtf8),
+        };
+        let (id, text) = (cell(self.id)?, cell(self.text)?);
+        let patient = self.patient.map(cell).transpose()?.unwrap_or_default();
+        let part = self.split.map(cell).transpose()?;
+        if id.is_empty() {
+            return Err(RowFault::EmptyId);
+        }
+        if text.is_empty() {
+            return Err(RowFault::EmptyText);
+        }
+        Ok(Row {
+            line,
+            id: id.to_owned(),
+            text: text.to_owned(),
+            patient: (!patient.is_empty()).then(|| patient.to_owned()),
+            part: part.map(|cell| Part::from_cell(cell).ok_or(RowFault::Part)).transpose()?,
+        })
+    }
+}
+
+/// The columns of the header for a message. A file without a header has a study there, so a cell
+/// that does not read like a column's name is not shown.
+fn show_columns(header: &ByteRecord) -> String {
+    const LONGEST: usize = 32;
+    let names: Vec<_> = header
+        .iter()
+        .map(|cell| {
+            let name = String::from_utf8_lossy(cell);
+            let name = name.trim();
+            let like_a_name =
+                name.len() <= LONGEST && name.chars().all(|letter| letter.is_alphabetic() || " _-".contains(letter));
+            if like_a_name { format!("`{name}`") } else { "(a cell that looks like data)".to_owned() }
+        })
+        .collect();
+    if names.is_empty() { "an empty file".to_owned() } else { names.join(", ") }
+}
+
+/// Whether every quoted field of the record `raw` opens right at its start, is closed, and nothing
+/// follows the closing quote but a delimiter or the end. Where it is not so, the parser has
+/// swallowed or cut text silently, or kept the quotes.
+fn quotes_pair_up(raw: &[u8], delimiter: u8) -> bool {
+    let mut at = 0;
+    while at < raw.len() {
+        let spaces = raw[at..].iter().take_while(|&&byte| byte == b' ').count();
+        if spaces > 0 && raw.get(at + spaces) == Some(&b'"') {
+            return false;
+        }
+        if raw[at] == b'"' {
+            let Some(end) = closing_quote(raw, at) else {
+                return false;
+            };
+            at = end + 1;
+            if at < raw.len() && raw[at] != delimiter && !is_line_end(raw[at]) {
+                return false;
+            }
+        }
+        // On to the start of the next field.
+        while at < raw.len() && raw[at] != delimiter {
+            at += 1;
+        }
+        at += 1;
+    }
+    true
+}
+
+/// The quote that closes the field opened at `open`; doubled quotes are text.
+fn closing_quote(raw: &[u8], open: usize) -> Option<usize> {
+    let mut at = open + 1;
+    while at < raw.len() {
+        match (raw[at], raw.get(at + 1)) {
+            (b'"', Some(b'"')) => at += 2,
+            (b'"', _) => return Some(at),
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_bytes(bytes: &[u8]) -> Result<Table, TableError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("reports.csv");
+        std::fs::write(&path, bytes).unwrap();
+        read(&path)
+    }
+
+    /// `(line, id, text)` of the usable rows.
+    fn rows(bytes: &[u8]) -> Vec<(usize, String, String)> {
+        let table = read_bytes(bytes).unwrap_or_else(|error| panic!("{error}"));
+        assert!(table.problems.is_empty(), "{:?}", table.problems);
+        let fields = |row: Row| (row.line, row.id, row.text);
+        table.rows.into_iter().map(fields).collect()
+    }
+
+    fn faults(bytes: &[u8]) -> Vec<(usize, RowFault)> {
+        let fault = |problem| match problem {
+            Problem::Row { line, fault } => (line, fault),
+            other => panic!("{other:?}"),
+        };
+        let table = read_bytes(bytes).unwrap_or_else(|error| panic!("{error}"));
+        table.problems.into_iter().map(fault).collect()
+    }
+
+    fn row(line: usize, id: &str, text: &str) -> (usize, String, String) {
+        (line, id.to_owned(), text.to_owned())
+    }
+
+    #[test]
+    fn the_delimiter_is_told_from_the_header_alone() {
+        let expected = [row(2, "a", "one, two; three"), row(3, "b", "four")];
+        for text in [
+            "id,text\na,\"one, two; three\"\nb,four\n",
+            "id;text\na;\"one, two; three\"\nb;four",
+            "id\ttext\na\tone, two; three\nb\tfour\n",
+            "\u{feff}ID , Text\r\n a,\" one, two; three \"\r\nb,four\r\n",
+            "id,text\ra,\"one, two; three\"\rb,four\r",
+        ] {
+            assert_eq!(rows(text.as_bytes()), expected, "{text:?}");
+        }
+        // A header cell that itself holds more of another delimiter.
+        let odd = "why, when, where, who;text;id\nx, y;four;b\n";
+        assert_eq!(rows(odd.as_bytes()), [row(2, "b", "four")]);
+    }
+
+    #[test]
+    fn lines_are_counted_through_line_breaks_and_empty_lines() {
+        for end in ["\n", "\r\n", "\r"] {
+            let text = "id,text\n\na,\"one\ntwo\"\n\n\nb,\"\"\"four\"\"\"\n".replace('\n', end);
+            let inner = format!("one{end}two");
+            let expected = [row(3, "a", &inner), row(7, "b", "\"four\"")];
+            assert_eq!(rows(text.as_bytes()), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn optional_columns_are_read_in_any_order() {
+        let text = "split,Patient,text,note,id\nval,p1,t,,a\nTRAIN,,t,,b\ntest,p1,t,,c\n";
+        let table = read_bytes(text.as_bytes()).unwrap();
+        let found: Vec<_> = table.rows.iter().map(|row| (row.patient.as_deref(), row.part)).collect();
+        assert_eq!(
+            found,
+            [(Some("p1"), Some(Part::Validation)), (None, Some(Part::Train)), (Some("p1"), Some(Part::Test)),]
+        );
+        assert_eq!(read_bytes(b"id,text\na,t").unwrap().rows[0].part, None);
+    }
+
+    #[test]
+    fn rows_that_cannot_be_used_are_named_by_line_and_the_rest_goes_on() {
+        let text = b"id,text,split\n\
+            ,t,train\n\
+            a, ,train\n\
+            b,t\n\
+            c,one, two,train\n\
+            d,t,later\n\
+            e,t\xfft,train\n\
+            f,t,\n\
+            g,t,train\n";
+        assert_eq!(
+            faults(text),
+            [
+                (2, RowFault::EmptyId),
+                (3, RowFault::EmptyText),
+                (4, RowFault::Fields { expected: 3, found: 2 }),
+                (5, RowFault::Fields { expected: 3, found: 4 }),
+                (6, RowFault::Part),
+                (7, RowFault::NotUtf8),
+                (8, RowFault::Part),
+            ]
+        );
+        assert_eq!(read_bytes(text).unwrap().rows[0].id, "g");
+        // Another column may hold what it likes.
+        let other = b"id,text,note\na,t,\xff\n";
+        assert_eq!(rows(other), [row(2, "a", "t")]);
+    }
+
+    #[test]
+    fn quotes_that_do_not_pair_up_never_swallow_rows_in_silence() {
+        let open = b"id,text\na,fine\nb,\"never closed\nc,lost\n";
+        assert_eq!(faults(open), [(3, RowFault::Quotes)]);
+        let early = b"id,text\na,\"a \"quoted\" word\"\nb,\"ends\" here\nc,fine\n";
+        assert_eq!(faults(early), [(2, RowFault::Quotes), (3, RowFault::Quotes)]);
+        // An opened quote that a later row's quote closes.
+        let across = b"id,text\na,\"open\nb,\"closes, here\"\nc,fine\n";
+        assert_eq!(faults(across)[0], (2, RowFault::Quotes));
+        let spaced = b"id,text\na, \"clear\"\n";
+        assert_eq!(faults(spaced), [(2, RowFault::Quotes)]);
+        // Inches inside an unquoted field, doubled quotes inside a quoted one: both right.
+        let right = b"id,text\na,a 5\" tube\nb,\"a 5\"\" tube\"\nc,\"\"\"x\"\"\"";
+        let texts: Vec<_> = rows(right).into_iter().map(|row| row.2).collect();
+        assert_eq!(texts, ["a 5\" tube", "a 5\" tube", "\"x\""]);
+    }
+
+    #[test]
+    fn missing_columns_are_told_with_those_found_but_never_with_data() {
+        let message = |text: &str| read_bytes(text.as_bytes()).err().unwrap().to_string();
+        let named = message("image,report\na,t\n");
+        assert!(named.contains("no column `id`, found `image`, `report`"), "{named}");
+        assert!(message("id,report\n").contains("no column `text`"));
+        assert!(message("").contains("found an empty file"));
+        // No header: the first line is a study.
+        let headless = message("p10000032,\"Clear lungs, no effusion or pneumothorax.\"\n");
+        assert!(!headless.contains("p1000") && !headless.contains("lungs"), "{headless}");
+        assert!(headless.contains("hint: the first line names the columns"));
+        assert!(message("id,text,Text\n").contains("column `text` twice"));
+    }
+
+    #[test]
+    fn other_encodings_and_missing_files_are_told() {
+        let utf16: Vec<u8> = "\u{feff}id,text".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert!(matches!(read_bytes(&utf16), Err(TableError::Utf16 { .. })));
+        let missing = read(Path::new("no/such.csv")).err().unwrap();
+        assert!(missing.to_string().contains("no/such.csv"));
+    }
+
+    #[test]
+    fn the_table_is_found_by_name_and_never_guessed_between_two() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path();
+        let none = locate(data, None).unwrap_err().to_string();
+        assert!(none.contains("XREPORT_dataset.csv") && none.contains("--csv"));
+        std::fs::write(data.join("reports.csv"), "").unwrap();
+        assert_eq!(locate(data, None).unwrap(), data.join("reports.csv"));
+        std::fs::write(data.join("XREPORT_dataset.csv"), "").unwrap();
+        assert!(matches!(locate(data, None), Err(TableError::Both { .. })));
+        let named = Path::new("elsewhere/my.csv");
+        assert_eq!(locate(data, Some(named)).unwrap(), named);
+        std::fs::remove_file(data.join("reports.csv")).unwrap();
+        assert_eq!(locate(data, None).unwrap(), data.join("XREPORT_dataset.csv"));
+    }
+}

@@ -1,0 +1,182 @@
+//! What a bundle writes for a data set, measured through the deployed runtime.
+
+mod observations;
+pub mod page;
+mod report;
+mod teacher_forced;
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use xreport_models::atomic::write_file;
+use xreport_models::bundle::Bundle;
+use xreport_runtime::device::DeviceRequest;
+use xreport_runtime::drafting::{Draft, Drafter};
+use xreport_runtime::model::SessionOptions;
+
+pub use observations::ObservationResults;
+pub use teacher_forced::TokenScores;
+
+use crate::data::{self, Dataset, Draw, Loading, Study, draw_held_out};
+use crate::settings::Settings;
+
+/// What `evaluate` is told.
+#[derive(Debug, Clone)]
+pub struct EvaluateRequest {
+    /// Bundle or checkpoint folder.
+    pub model: PathBuf,
+    /// Folder of the data set.
+    pub data: PathBuf,
+    /// Its CSV, where it is named.
+    pub csv: Option<PathBuf>,
+    /// Settings; those of the model where none are named.
+    pub settings: Option<Settings>,
+    /// Folder of the results.
+    pub out: PathBuf,
+    /// Where the model runs.
+    pub device: DeviceRequest,
+}
+
+/// Everything that an evaluation found; `results.json`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Evaluation {
+    /// Name of the bundle.
+    pub model: String,
+    /// Its id.
+    pub bundle: String,
+    /// What its results say of themselves.
+    pub notice: String,
+    /// Variant that ran.
+    pub variant: String,
+    /// Folder of the data set.
+    pub data: String,
+    /// Studies evaluated.
+    pub studies: usize,
+    /// Studies left out because their image could not be read.
+    pub unreadable: usize,
+    /// Teacher-forced measures.
+    pub tokens: TokenScores,
+    /// Different texts written.
+    pub distinct_reports: usize,
+    /// Texts equal to their reference, as tokens.
+    pub exact_reports: usize,
+    /// Mean seconds per report, drafting alone.
+    pub seconds_per_report: f64,
+    /// Against drawn truth, where the data set has a `findings.csv`.
+    pub observations: Option<ObservationResults>,
+}
+
+/// A study with what was drafted for it.
+#[derive(Debug)]
+struct Case {
+    study: Study,
+    draft: Draft,
+}
+
+/// Evaluates a bundle on a data set and writes `index.html`, `results.json` and `reports.csv` to the results folder.
+pub fn evaluate(request: &EvaluateRequest) -> anyhow::Result<Evaluation> {
+    let bundle = Bundle::load(&request.model)?;
+    let settings = match &request.settings {
+        Some(settings) => settings.clone(),
+        None => serde_json::from_value(bundle.manifest().provenance.settings.clone())
+            .context("the bundle's own settings\nhint: name a file with --settings")?,
+    };
+    let loaded = load(request, &bundle, &settings)?;
+    let batch = settings.evaluation.batch_size;
+    let session = SessionOptions { device: request.device, threads: settings.training.num_processors };
+    let mut drafter = Drafter::new(&bundle, &session, None)?;
+    let images: Vec<&[u8]> = (0..loaded.images.len()).map(|index| loaded.images.get(index)).collect();
+
+    let bar = progress_bar(images.len() as u64);
+    let started = Instant::now();
+    let mut drafts = Vec::with_capacity(images.len());
+    for chunk in images.chunks(batch) {
+        drafts.extend(drafter.draft(chunk)?);
+        bar.set_position(drafts.len() as u64);
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    bar.finish_and_clear();
+
+    let texts: Vec<&str> = loaded.studies.iter().map(|study| study.text.as_str()).collect();
+    let forced = teacher_forced::score(&bundle, &session, &images, &texts, batch)?;
+    let cases: Vec<Case> =
+        loaded.studies.iter().cloned().zip(drafts).map(|(study, draft)| Case { study, draft }).collect();
+    let observations = observations::compare(&request.data.join(crate::phantoms::dataset::FINDINGS_FILE), &cases)?;
+    let distinct: std::collections::HashSet<&str> = cases.iter().map(|case| case.draft.text.as_str()).collect();
+    let manifest = bundle.manifest();
+    let evaluation = Evaluation {
+        model: manifest.name.clone(),
+        bundle: manifest.id.clone(),
+        notice: manifest.notice.clone(),
+        variant: drafter.model().variant().to_owned(),
+        data: request.data.display().to_string(),
+        studies: cases.len(),
+        unreadable: loaded.problems.len(),
+        exact_reports: exact(&cases, &forced.references),
+        tokens: forced.scores,
+        distinct_reports: distinct.len(),
+        seconds_per_report: seconds / cases.len() as f64,
+        observations,
+    };
+    std::fs::create_dir_all(&request.out).with_context(|| format!("cannot create `{}`", request.out.display()))?;
+    report::write_all(&request.out, &evaluation, &cases, &loaded)?;
+    Ok(evaluation)
+}
+
+/// The studies that the evaluation's settings choose, with their images as the bundle wants them.
+fn load(request: &EvaluateRequest, bundle: &Bundle, settings: &Settings) -> anyhow::Result<data::Loaded> {
+    let dataset = Dataset::open(&request.data, request.csv.as_deref())?;
+    eprintln!("{}", dataset.summary());
+    let draw = Draw {
+        sample: settings.evaluation.sample_size,
+        held_out: settings.evaluation.validation_size,
+        seed: settings.dataset.split_seed,
+    };
+    let all: Vec<usize> = (0..dataset.studies.len()).collect();
+    let mut chosen = draw_held_out(&dataset.studies, &all, draw);
+    chosen.sort_unstable();
+    let studies = chosen.iter().map(|&index| dataset.studies[index].clone()).collect();
+    let how = Loading {
+        images: dataset.images.clone(),
+        preprocessing: bundle.manifest().preprocessing.clone(),
+        threads: settings.training.threads(),
+        caches: data::cache_folders(&request.data),
+    };
+    let loaded = data::load(studies, &how, &|_, _| {})?;
+    if !loaded.problems.is_empty() {
+        eprintln!("{}", data::summary(&loaded.problems));
+    }
+    ensure!(!loaded.studies.is_empty(), "no study of `{}` has a readable image", request.data.display());
+    Ok(loaded)
+}
+
+/// Drafts that say exactly what their reference says, token by token.
+fn exact(cases: &[Case], references: &[Vec<u32>]) -> usize {
+    let equal = |(case, reference): &(&Case, &Vec<u32>)| {
+        let spoken = &case.draft.sequence.tokens;
+        reference.len() >= spoken.len() + 1
+            && reference[1..=spoken.len()] == spoken[..]
+            && reference.len() - spoken.len() <= 2
+    };
+    cases.iter().zip(references).filter(equal).count()
+}
+
+fn progress_bar(images: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style =
+        ProgressStyle::with_template("drafting {bar:30} {pos}/{len}  {per_sec}").expect("a well-formed template");
+    ProgressBar::new(images).with_style(style)
+}
+
+/// Writes a JSON file of the results.
+fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    Ok(write_file(path, text.as_bytes())?)
+}

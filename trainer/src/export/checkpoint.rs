@@ -1,0 +1,57 @@
+//! A checkpoint's best state as a bundle.
+
+use std::path::Path;
+
+use tch::Device;
+use xreport_models::bundle::{Manifest, Provenance};
+
+use super::{Trained, VerificationSet, Verified, export};
+use crate::network::{Network, NetworkConfig};
+use crate::training::checkpoint::{self, BEST, LAST};
+use crate::training::{load_verification, random_verification, tokenizer};
+
+/// Reports that check an export of a checkpoint without data.
+const RANDOM_REPORTS: usize = 4;
+
+/// Greedy texts that are compared when a run ends.
+pub const TEXTS: usize = 16;
+
+/// Exports the best state of the checkpoint in `folder` (its last, where none is best yet) to `out`, checked on the
+/// studies beside it: logits on all of them, greedy texts on the first `texts`.
+pub fn export_checkpoint(folder: &Path, out: &Path, texts: usize) -> anyhow::Result<(Manifest, Verified)> {
+    let best = folder.join(BEST);
+    let stored = checkpoint::read(&if best.is_file() { best } else { folder.join(LAST) })?;
+    let state = &stored.state;
+    let network = Network::new(NetworkConfig::new(&state.settings, state.vocabulary.len()));
+    let tensors = stored.tensors(&network, Device::Cpu)?;
+    let set = match load_verification(folder) {
+        Ok(set) => set,
+        Err(_) if state.data_fingerprint.is_empty() => {
+            let arch = &network.config.architecture;
+            random_verification(arch, state.vocabulary.start(), state.settings.training.seed, RANDOM_REPORTS)
+        }
+        Err(error) => return Err(error),
+    };
+    let tokenizer = tokenizer()?;
+    let preprocessing = state.settings.preprocessing();
+    let full = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+    let name = full.file_name().map_or_else(|| "checkpoint".to_owned(), |name| name.to_string_lossy().into_owned());
+    let trained = Trained {
+        network: &network,
+        flat: &tensors.flat,
+        statistics: &tensors.statistics,
+        vocabulary: &state.vocabulary,
+        tokenizer: &tokenizer,
+        preprocessing: &preprocessing,
+        name: &name,
+        notice: &state.notice,
+        provenance: Provenance {
+            exported_by: format!("xreport-train {}", env!("CARGO_PKG_VERSION")),
+            step: state.step,
+            data_fingerprint: state.data_fingerprint.clone(),
+            settings: serde_json::to_value(&state.settings)?,
+            metrics: serde_json::to_value(state.latest)?,
+        },
+    };
+    Ok(export(&trained, &set, texts, out)?)
+}

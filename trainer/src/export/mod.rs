@@ -1,0 +1,103 @@
+//! From trained weights to a verified bundle.
+
+mod card;
+mod checkpoint;
+mod graphs;
+mod verify;
+
+use std::path::Path;
+
+use tch::Tensor;
+use thiserror::Error;
+use xreport_models::bundle::{BundleError, Manifest, Provenance};
+use xreport_models::image::Preprocessing;
+use xreport_models::text::{Tokenizer, Vocabulary};
+use xreport_runtime::model::ModelError;
+
+pub use checkpoint::{TEXTS, export_checkpoint};
+pub use graphs::bundle_draft;
+pub use verify::{VerificationSet, Verified};
+
+use crate::network::{Network, RunningStatistics, Weights};
+
+/// A trained network with all that its bundle says of it.
+#[derive(Debug)]
+pub struct Trained<'a> {
+    /// The layers.
+    pub network: &'a Network,
+    /// The flat weights, `f32 [parameters]`.
+    pub flat: &'a Tensor,
+    /// Batch normalisation's running statistics.
+    pub statistics: &'a RunningStatistics,
+    /// Token map.
+    pub vocabulary: &'a Vocabulary,
+    /// The tokenizer.
+    pub tokenizer: &'a Tokenizer,
+    /// From image file to pixels.
+    pub preprocessing: &'a Preprocessing,
+    /// Name of the bundle.
+    pub name: &'a str,
+    /// What results say of themselves.
+    pub notice: &'a str,
+    /// Where the weights come from.
+    pub provenance: Provenance,
+}
+
+impl Trained<'_> {
+    fn weights(&self) -> Weights {
+        self.network.layout.views(self.flat)
+    }
+}
+
+/// Why an export was refused.
+#[derive(Debug, Error)]
+pub enum ExportError {
+    /// Reading or writing the bundle.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// Running it for the check.
+    #[error("the check of the export failed to run: {0}")]
+    Model(#[from] ModelError),
+    /// libtorch and ONNX Runtime disagree.
+    #[error(
+        "variant `{variant}` disagrees with libtorch: logits differ by {difference:.2e}, at most {bound:.0e} is allowed\nhint: no bundle was written; this is a fault of the program: please report it with the checkpoint's settings"
+    )]
+    Logits {
+        /// The variant.
+        variant: String,
+        /// Largest difference.
+        difference: f64,
+        /// What is allowed.
+        bound: f64,
+    },
+    /// A greedy text differs.
+    #[error(
+        "variant `{variant}` writes another text than libtorch for check image {image}, from token {token} on\nhint: no bundle was written; this is a fault of the program: please report it with the checkpoint's settings"
+    )]
+    Text {
+        /// The variant.
+        variant: String,
+        /// Which image of the check.
+        image: usize,
+        /// First token that differs.
+        token: usize,
+    },
+}
+
+/// Builds the bundle, checks every variant against libtorch on `set`, and writes it to `out` only if they agree.
+///
+/// Logits are compared over all reports of the set, greedy texts over its first `texts` images.
+pub fn export(
+    trained: &Trained,
+    set: &VerificationSet,
+    texts: usize,
+    out: &Path,
+) -> Result<(Manifest, Verified), ExportError> {
+    let reference = verify::Reference::compute(trained, set, texts);
+    let mut verified = None;
+    let manifest = bundle_draft(trained).write(out, |folder| -> Result<(), ExportError> {
+        verified = Some(reference.check(folder)?);
+        Ok(())
+    })?;
+    Ok((manifest, verified.expect("a written bundle was checked")))
+}

@@ -1,0 +1,15 @@
+//! Trains XREPORT report generators with libtorch and exports them as verified ONNX bundles.
+//!
+//! The way of a study: [`data`] reads it, [`training`] learns from it through the [`network`], [`export`] writes the
+//! network as ONNX ([`onnx`]) and checks it against libtorch, [`evaluation`] measures what the deployed runtime writes.
+
+pub mod data;
+pub mod evaluation;
+pub mod export;
+pub mod network;
+pub mod onnx;
+pub mod phantoms;
+pub mod plots;
+pub mod settings;
+pub mod tensorboard;
+pub mod training;

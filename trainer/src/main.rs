@@ -1,0 +1,30 @@
+//! `xreport-train`: trains, exports and evaluates report generators on a workstation.
+
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use commands::Command;
+
+/// Exit code of usage, settings, data and bundle errors.
+const UNUSABLE: u8 = 2;
+
+/// Trains models that draft radiology reports, and exports them for `xreport`.
+#[derive(Debug, Parser)]
+#[command(name = "xreport-train", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(UNUSABLE)
+        }
+    }
+}

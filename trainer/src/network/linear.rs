@@ -1,0 +1,88 @@
+//! Linear layer and layer normalisation.
+
+use tch::Tensor;
+
+use super::parameters::{Init, ParameterId, ParameterLayout, Weights, tensor_values};
+use crate::onnx::{GraphBuilder, Value};
+
+/// `y = x Wᵀ + b` over the last axis.
+#[derive(Debug)]
+pub struct Linear {
+    inputs: i64,
+    outputs: i64,
+    weight: ParameterId,
+    bias: ParameterId,
+}
+
+impl Linear {
+    /// Registers weight `[outputs, inputs]` and bias `[outputs]`, uniform in ±1/√inputs as PyTorch starts them.
+    pub fn new(layout: &mut ParameterLayout, name: &str, inputs: i64, outputs: i64) -> Self {
+        let bound = Init::Uniform(1.0 / (inputs as f32).sqrt());
+        layout.scope(name, |l| Self {
+            inputs,
+            outputs,
+            weight: l.add("weight", &[outputs, inputs], bound, true),
+            bias: l.add("bias", &[outputs], Init::Zeros, false),
+        })
+    }
+
+    /// `f32 [..., inputs]` → `f32 [..., outputs]`.
+    pub fn forward(&self, weights: &Weights, x: &Tensor) -> Tensor {
+        x.linear(weights.get(self.weight), Some(weights.get(self.bias)))
+    }
+
+    /// The same in ONNX: MatMul with the transposed weight, Add.
+    pub fn emit(&self, graph: &mut GraphBuilder, weights: &Weights, x: &Value) -> Value {
+        let (weight, bias) = self.emit_weights(graph, weights);
+        let product = graph.matmul(x, &weight);
+        graph.add(&product, &bias)
+    }
+
+    /// As [`Linear::emit`], with a name for the result, because it is a graph output.
+    pub fn emit_named(&self, graph: &mut GraphBuilder, weights: &Weights, x: &Value, name: &str) -> Value {
+        let (weight, bias) = self.emit_weights(graph, weights);
+        let product = graph.matmul(x, &weight);
+        graph.add_named(&product, &bias, name)
+    }
+
+    fn emit_weights(&self, graph: &mut GraphBuilder, weights: &Weights) -> (Value, Value) {
+        let transposed = tensor_values(&weights.get(self.weight).transpose(0, 1));
+        let weight = graph.weight(&[self.inputs, self.outputs], transposed);
+        (weight, graph.weight(&[self.outputs], weights.values(self.bias)))
+    }
+}
+
+/// Layer normalisation over the last axis (Ba et al. 2016), with scale and shift.
+#[derive(Debug)]
+pub struct LayerNorm {
+    dims: i64,
+    scale: ParameterId,
+    shift: ParameterId,
+}
+
+/// Added to the variance.
+const EPSILON: f32 = 1e-5;
+
+impl LayerNorm {
+    /// Registers scale (ones) and shift (zeros), `[dims]` each.
+    pub fn new(layout: &mut ParameterLayout, name: &str, dims: i64) -> Self {
+        layout.scope(name, |l| Self {
+            dims,
+            scale: l.add("scale", &[dims], Init::Ones, false),
+            shift: l.add("shift", &[dims], Init::Zeros, false),
+        })
+    }
+
+    /// `f32 [..., dims]` → the same shape.
+    pub fn forward(&self, weights: &Weights, x: &Tensor) -> Tensor {
+        let (scale, shift) = (weights.get(self.scale), weights.get(self.shift));
+        x.layer_norm([self.dims], Some(scale), Some(shift), f64::from(EPSILON), false)
+    }
+
+    /// The same in ONNX.
+    pub fn emit(&self, graph: &mut GraphBuilder, weights: &Weights, x: &Value) -> Value {
+        let scale = graph.weight(&[self.dims], weights.values(self.scale));
+        let shift = graph.weight(&[self.dims], weights.values(self.shift));
+        graph.layer_norm(x, &scale, &shift, EPSILON)
+    }
+}

@@ -1,0 +1,9 @@
+//! Writing ONNX from Rust: libtorch has no exporter of its own, so each layer emits its graph beside its forward pass.
+
+mod graph;
+mod ops;
+mod weights;
+
+pub use graph::{GraphBuilder, GraphTarget, Value};
+pub use ops::StepNames;
+pub use weights::WeightFile;

@@ -1,0 +1,14 @@
+//! Pictures of a training as SVG text: how it went ([`curve`]) and what was trained
+//! ([`architecture`]).
+//!
+//! Every picture is one self-contained SVG on a white card, so that it reads the same on a light
+//! and on a dark page, in a browser, in a Markdown file and in print. It holds no script, no
+//! style sheet and no ids: several can stand in one HTML page.
+
+pub mod architecture;
+pub mod curve;
+pub mod numbers;
+pub mod svg;
+
+mod axis;
+mod series;

@@ -1,0 +1,247 @@
+//! Checkpoints: everything a run needs to go on, in one file that appears whole or not at all.
+//!
+//! ```text
+//! checkpoints/NAME/  last.safetensors  best.safetensors  bundle/  settings.json  metrics.jsonl  tensorboard/  …
+//! ```
+//! Each `.safetensors` holds the weights by name, batch normalisation's running statistics, AdamW's moments, and the
+//! run's [`State`] as JSON in the file's metadata. Random state is not stored: it is derived from the seed and the step.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+use thiserror::Error;
+use xreport_models::atomic::{AtomicError, write_file};
+use xreport_models::text::Vocabulary;
+
+use super::optimizer::AdamW;
+use crate::network::{Network, RunningStatistics, tensor_values};
+use crate::settings::Settings;
+
+/// Layout of the checkpoints that this version writes, and the newest that it reads.
+const FORMAT_VERSION: u32 = 1;
+/// Key of the state in the file's metadata.
+const STATE: &str = "xreport.state";
+const FIRST_MOMENT: &str = "optimizer.first_moment";
+const SECOND_MOMENT: &str = "optimizer.second_moment";
+
+/// The newest state of a run.
+pub const LAST: &str = "last.safetensors";
+/// The state with the lowest validation loss.
+pub const BEST: &str = "best.safetensors";
+
+/// Where a run stands, and what it was made from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// Layout of the file.
+    pub format_version: u32,
+    /// Version of the program that wrote it.
+    pub program: String,
+    /// Settings of the run.
+    pub settings: Settings,
+    /// Token map.
+    pub vocabulary: Vocabulary,
+    /// Hash of the training data.
+    pub data_fingerprint: String,
+    /// Folder of the data set.
+    pub data: PathBuf,
+    /// CSV of the data set, where it was named.
+    pub csv: Option<PathBuf>,
+    /// What results of this model say of themselves.
+    pub notice: String,
+    /// Threads of arithmetic: a resumed run is bit-exact at the same number.
+    pub threads: usize,
+    /// Optimizer steps done.
+    pub step: u64,
+    /// Epochs finished.
+    pub epoch: usize,
+    /// Batches of the running epoch that are done.
+    pub batch: usize,
+    /// Sums over the running epoch.
+    pub running: Sums,
+    /// The best epoch so far.
+    pub best: Option<EpochRecord>,
+    /// The epoch that ended last.
+    pub latest: Option<EpochRecord>,
+    /// Wall-clock seconds of training, validation not counted.
+    pub seconds: f64,
+}
+
+/// Sums of loss and accuracy over tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sums {
+    /// Cross-entropy, nats.
+    pub loss: f64,
+    /// Tokens predicted right.
+    pub correct: f64,
+    /// Tokens.
+    pub tokens: f64,
+}
+
+impl Sums {
+    /// Mean cross-entropy per token.
+    pub fn mean_loss(&self) -> f64 {
+        self.loss / self.tokens.max(1.0)
+    }
+
+    /// Share of tokens predicted right.
+    pub fn accuracy(&self) -> f64 {
+        self.correct / self.tokens.max(1.0)
+    }
+}
+
+/// What an epoch came to.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpochRecord {
+    /// From 1.
+    pub epoch: usize,
+    /// Steps done at its end.
+    pub step: u64,
+    /// Mean over its training tokens.
+    pub training_loss: f64,
+    /// Share of training tokens predicted right.
+    pub training_accuracy: f64,
+    /// Mean over the validation tokens; the training loss where nothing is held out.
+    pub validation_loss: f64,
+    /// Share of validation tokens predicted right.
+    pub validation_accuracy: f64,
+}
+
+/// Why a checkpoint cannot be written or read.
+#[derive(Debug, Error)]
+pub enum CheckpointError {
+    /// Not there.
+    #[error("no checkpoint at `{}`: `{LAST}` is missing\nhint: name a folder that `xreport-train train --out` wrote", .0.display())]
+    Missing(PathBuf),
+    /// Cannot be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Cannot be used.
+    #[error("`{}` is not a checkpoint that this program can use: {problem}\nhint: resume from another checkpoint, or train anew", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Cannot be written.
+    #[error(transparent)]
+    Write(#[from] AtomicError),
+}
+
+/// Weights, statistics and optimizer of a run.
+#[derive(Debug)]
+pub struct Tensors {
+    /// `f32 [parameters]`, a leaf that requires gradients.
+    pub flat: Tensor,
+    /// Batch normalisation's.
+    pub statistics: RunningStatistics,
+    /// The optimizer.
+    pub optimizer: AdamW,
+}
+
+/// Writes `state` and `tensors` as `path`, atomically.
+pub fn save(path: &Path, state: &State, network: &Network, tensors: &Tensors) -> Result<(), CheckpointError> {
+    let bytes = |tensor: &Tensor| -> Vec<u8> { tensor_values(tensor).iter().flat_map(|v| v.to_le_bytes()).collect() };
+    let flat = bytes(&tensors.flat);
+    let mut parts: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+    for spec in network.layout.specs() {
+        let place = spec.offset * 4..(spec.offset + spec.len()) * 4;
+        parts.push((spec.name.clone(), spec.shape.iter().map(|&n| n as usize).collect(), flat[place].to_vec()));
+    }
+    for (name, tensor) in tensors.statistics.named() {
+        parts.push((name, vec![tensor.numel()], bytes(tensor)));
+    }
+    for (name, tensor) in [(FIRST_MOMENT, &tensors.optimizer.first), (SECOND_MOMENT, &tensors.optimizer.second)] {
+        parts.push((name.to_owned(), vec![tensor.numel()], bytes(tensor)));
+    }
+    let views = parts.iter().map(|(name, shape, data)| {
+        let view = TensorView::new(Dtype::F32, shape.clone(), data).expect("shape and bytes come from one tensor");
+        (name.as_str(), view)
+    });
+    let json = serde_json::to_string(state).expect("a state holds only plain JSON values");
+    let metadata = HashMap::from([(STATE.to_owned(), json)]);
+    let file = safetensors::serialize(views, Some(metadata)).expect("names are unique and sizes match");
+    Ok(write_file(path, &file)?)
+}
+
+/// A checkpoint file in memory.
+pub struct Stored {
+    /// Where the run stood.
+    pub state: State,
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+/// Reads the checkpoint file `path`.
+pub fn read(path: &Path) -> Result<Stored, CheckpointError> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(CheckpointError::Missing(path.parent().unwrap_or(path).to_path_buf()));
+        }
+        Err(source) => return Err(CheckpointError::Read { path: path.to_path_buf(), source }),
+    };
+    let fail = |problem: String| CheckpointError::Invalid { path: path.to_path_buf(), problem };
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| fail(error.to_string()))?;
+    let json =
+        metadata.metadata().as_ref().and_then(|map| map.get(STATE)).ok_or_else(|| fail(format!("no `{STATE}`")))?;
+    let version = serde_json::from_str::<serde_json::Value>(json).ok().and_then(|v| v["format_version"].as_u64());
+    if version.is_none_or(|version| version > u64::from(FORMAT_VERSION)) {
+        let found = version.map_or_else(|| "none".into(), |version| version.to_string());
+        return Err(fail(format!("format version up to {FORMAT_VERSION} expected, found {found}")));
+    }
+    let state = serde_json::from_str(json).map_err(|error| fail(error.to_string()))?;
+    Ok(Stored { state, path: path.to_path_buf(), bytes })
+}
+
+impl Stored {
+    /// The tensors, on a device, for the network that the state's settings make.
+    pub fn tensors(&self, network: &Network, device: Device) -> Result<Tensors, CheckpointError> {
+        let fail = |problem: String| CheckpointError::Invalid { path: self.path.clone(), problem };
+        let stored = SafeTensors::deserialize(&self.bytes).map_err(|error| fail(error.to_string()))?;
+        let values = |name: &str, length: usize| -> Result<Vec<f32>, CheckpointError> {
+            let view = stored.tensor(name).map_err(|error| fail(format!("tensor `{name}`: {error}")))?;
+            if view.dtype() != Dtype::F32 || view.data().len() != length * 4 {
+                return Err(fail(format!("tensor `{name}`: {length} floats expected, found {:?}", view.shape())));
+            }
+            let floats = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+            Ok(floats.collect())
+        };
+        let total = network.layout.total();
+        let mut flat = vec![0f32; total];
+        for spec in network.layout.specs() {
+            flat[spec.offset..spec.offset + spec.len()].copy_from_slice(&values(&spec.name, spec.len())?);
+        }
+        let mut statistics = network.statistics(device);
+        let names: Vec<(String, usize)> = statistics.named().map(|(name, tensor)| (name, tensor.numel())).collect();
+        let loaded = names.iter().map(|(name, length)| values(name, *length)).collect::<Result<Vec<_>, _>>()?;
+        for (block, pair) in statistics.blocks.iter_mut().zip(loaded.chunks(2)) {
+            block.0.copy_(&Tensor::from_slice(&pair[0]));
+            block.1.copy_(&Tensor::from_slice(&pair[1]));
+        }
+        let flat = Tensor::from_slice(&flat).to_device(device).set_requires_grad(true);
+        let decay = self.state.settings.training.weight_decay;
+        let mut optimizer = AdamW::new(&flat, decay, network.layout.decayed());
+        optimizer.first.copy_(&Tensor::from_slice(&values(FIRST_MOMENT, total)?).to_kind(Kind::Float));
+        optimizer.second.copy_(&Tensor::from_slice(&values(SECOND_MOMENT, total)?).to_kind(Kind::Float));
+        Ok(Tensors { flat, statistics, optimizer })
+    }
+}
+
+impl State {
+    /// Layout version of new checkpoints.
+    pub fn format() -> u32 {
+        FORMAT_VERSION
+    }
+}

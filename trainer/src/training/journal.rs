@@ -1,0 +1,198 @@
+//! What a run says while it trains: progress bar, `metrics.jsonl`, TensorBoard, and at the end the curve.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+use xreport_models::atomic::write_file;
+
+use super::checkpoint::EpochRecord;
+use crate::plots::curve::{CurveData, EpochPoint, training_curve};
+use crate::tensorboard::EventWriter;
+
+/// File of the measures, one JSON object per line.
+pub const METRICS: &str = "metrics.jsonl";
+/// Picture of the measures.
+pub const CURVE: &str = "training_curve.svg";
+const TENSORBOARD: &str = "tensorboard";
+
+/// What a step came to.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// From 1.
+    pub step: u64,
+    /// From 1.
+    pub epoch: usize,
+    /// Cross-entropy per token, label smoothing included.
+    pub loss: f64,
+    /// Share of tokens predicted right.
+    pub accuracy: f64,
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Norm of the gradient before clipping.
+    pub gradient_norm: f64,
+    /// Images in the batch.
+    pub images: usize,
+    /// Seconds for the step.
+    pub seconds: f64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Line {
+    Step(StepRecord),
+    Epoch(EpochRecord),
+}
+
+impl Line {
+    fn step(&self) -> u64 {
+        match self {
+            Self::Step(record) => record.step,
+            Self::Epoch(record) => record.step,
+        }
+    }
+}
+
+/// The journal of a run.
+pub struct Journal {
+    folder: PathBuf,
+    metrics: File,
+    events: Option<EventWriter>,
+    bar: ProgressBar,
+    total: u64,
+}
+
+impl Journal {
+    /// Opens the journal in `folder` for a run that stands at step `step`; lines of later steps, which a killed run left
+    /// and a resumed one will write again, are dropped.
+    pub fn open(folder: &Path, step: u64, total: u64, tensorboard: bool) -> anyhow::Result<Self> {
+        let path = folder.join(METRICS);
+        let kept: Vec<String> = lines(&path)?
+            .into_iter()
+            .filter(|line| line.step() <= step)
+            .map(|line| serde_json::to_string(&line).expect("a record holds only numbers") + "\n")
+            .collect();
+        write_file(&path, kept.concat().as_bytes())?;
+        let metrics = OpenOptions::new().append(true).open(&path).with_context(|| format!("`{}`", path.display()))?;
+        let events = match tensorboard {
+            false => None,
+            true if step == 0 => Some(EventWriter::create(&folder.join(TENSORBOARD))?),
+            true => Some(EventWriter::resume(&folder.join(TENSORBOARD), step + 1)?),
+        };
+        let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        let style =
+            ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len}  {msg}").expect("a well-formed template");
+        Ok(Self { folder: folder.to_path_buf(), metrics, events, bar: bar.with_style(style), total })
+    }
+
+    /// An epoch begins, `done` of its batches trained before.
+    pub fn begin_epoch(&mut self, epoch: usize, batches: usize, done: usize) {
+        self.bar.set_prefix(format!("epoch {epoch}"));
+        self.bar.set_length(batches as u64);
+        self.bar.set_position(done as u64);
+    }
+
+    /// A step is done.
+    pub fn step(&mut self, record: &StepRecord) -> anyhow::Result<()> {
+        self.line(&Line::Step(*record))?;
+        if let Some(events) = &mut self.events {
+            for (tag, value) in [
+                ("training/loss", record.loss),
+                ("training/token_accuracy", record.accuracy),
+                ("training/learning_rate", record.learning_rate),
+                ("training/gradient_norm", record.gradient_norm),
+                ("training/images_per_second", record.images as f64 / record.seconds),
+            ] {
+                events.scalar(tag, record.step, value as f32)?;
+            }
+        }
+        let left = self.total.saturating_sub(record.step) as f64 * record.seconds;
+        self.bar.inc(1);
+        self.bar.set_message(format!(
+            "loss {:.3}  {:.1} images/s  {} left",
+            record.loss,
+            record.images as f64 / record.seconds,
+            clock(left)
+        ));
+        Ok(())
+    }
+
+    /// An epoch is done.
+    pub fn epoch(&mut self, record: &EpochRecord) -> anyhow::Result<()> {
+        self.line(&Line::Epoch(*record))?;
+        if let Some(events) = &mut self.events {
+            for (tag, value) in [
+                ("validation/loss", record.validation_loss),
+                ("validation/token_accuracy", record.validation_accuracy),
+                ("training/epoch_loss", record.training_loss),
+            ] {
+                events.scalar(tag, record.step, value as f32)?;
+            }
+            events.flush()?;
+        }
+        self.bar.suspend(|| {
+            eprintln!(
+                "epoch {:>3}  step {:>6}  training loss {:.4}  validation loss {:.4}  token accuracy {:.4}",
+                record.epoch, record.step, record.training_loss, record.validation_loss, record.validation_accuracy
+            );
+        });
+        Ok(())
+    }
+
+    /// Closes the journal and draws the curve.
+    pub fn close(mut self, title: &str) -> anyhow::Result<()> {
+        self.bar.finish_and_clear();
+        if let Some(events) = &mut self.events {
+            events.flush()?;
+        }
+        let mut data = CurveData { title: title.to_owned(), ..CurveData::default() };
+        for line in lines(&self.folder.join(METRICS))? {
+            match line {
+                Line::Step(record) => data.training.push((record.step, record.loss)),
+                Line::Epoch(record) => data.validation.push(EpochPoint {
+                    epoch: record.epoch as u64,
+                    loss: record.validation_loss,
+                    token_accuracy: record.validation_accuracy,
+                }),
+            }
+        }
+        let best = data.validation.iter().min_by(|a, b| a.loss.total_cmp(&b.loss));
+        data.best_epoch = best.map(|point| point.epoch);
+        write_file(&self.folder.join(CURVE), training_curve(&data).as_bytes())?;
+        Ok(())
+    }
+
+    fn line(&mut self, line: &Line) -> anyhow::Result<()> {
+        let text = serde_json::to_string(line).expect("a record holds only numbers");
+        writeln!(self.metrics, "{text}")
+            .with_context(|| format!("cannot write `{}`", self.folder.join(METRICS).display()))
+    }
+}
+
+/// The lines of a metrics file; a last line that was cut off is dropped.
+fn lines(path: &Path) -> anyhow::Result<Vec<Line>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+    };
+    let mut read = Vec::new();
+    for line in BufReader::new(file).lines() {
+        match serde_json::from_str(&line.with_context(|| format!("cannot read `{}`", path.display()))?) {
+            Ok(line) => read.push(line),
+            Err(_) => break,
+        }
+    }
+    Ok(read)
+}
+
+fn clock(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, minutes, seconds) => format!("{minutes}:{seconds:02}"),
+        (hours, minutes, seconds) => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}

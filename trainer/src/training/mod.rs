@@ -1,0 +1,23 @@
+//! Training: data prepared, the loop, checkpoints, and what a run says of itself.
+
+mod augment;
+mod batches;
+pub mod bench;
+pub mod checkpoint;
+pub mod device;
+mod interrupt;
+mod journal;
+mod optimizer;
+mod prepare;
+mod run;
+mod schedule;
+pub mod seeds;
+mod session;
+mod verification;
+
+pub use batches::{Sample, Samples};
+pub use journal::{CURVE, METRICS};
+pub use prepare::{Prepared, tokenizer};
+pub use run::{Data, Ending, Run};
+pub use session::{ResumeRequest, TrainRequest, initialise, resume, train};
+pub use verification::{load as load_verification, random as random_verification};

@@ -1,0 +1,230 @@
+//! `train`, `resume` and `init`: a run from its settings or its checkpoint to its bundle.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use xreport_models::atomic::write_file;
+use xreport_models::bundle::DRAFT_NOTICE;
+use xreport_models::text::Vocabulary;
+
+use super::checkpoint::{self, BEST, LAST, State, Sums, Tensors};
+use super::journal::Journal;
+use super::optimizer::AdamW;
+use super::prepare::{Prepared, tokenizer};
+use super::run::{Data, Ending, Run};
+use super::seeds::Stream;
+use super::{device, interrupt, verification};
+use crate::export::{TEXTS, export_checkpoint};
+use crate::network::{Network, NetworkConfig};
+use crate::plots::architecture;
+use crate::settings::{Settings, VocabularyChoice};
+
+/// File of the run's settings in the checkpoint's folder, for people; the checkpoint itself holds them too.
+const SETTINGS: &str = "settings.json";
+/// Picture of the network.
+const ARCHITECTURE: &str = "architecture.svg";
+
+/// What `train` is told.
+#[derive(Debug, Clone)]
+pub struct TrainRequest {
+    /// Folder of the data set.
+    pub data: PathBuf,
+    /// Its CSV, where it is named.
+    pub csv: Option<PathBuf>,
+    /// Settings.
+    pub settings: Settings,
+    /// Folder of the checkpoint; must not hold one.
+    pub out: PathBuf,
+    /// Epochs after which to stop as if interrupted.
+    pub stop_after: Option<usize>,
+}
+
+/// What `resume` is told.
+#[derive(Debug, Clone)]
+pub struct ResumeRequest {
+    /// Folder of the checkpoint.
+    pub checkpoint: PathBuf,
+    /// Epochs to add to the run.
+    pub more_epochs: Option<usize>,
+    /// Another place of the data set than the checkpoint names.
+    pub data: Option<PathBuf>,
+}
+
+/// Trains a new model.
+pub fn train(request: TrainRequest) -> anyhow::Result<()> {
+    refuse_existing(&request.out)?;
+    let threads = set_threads(&request.settings);
+    let device = device::resolve(request.settings.training.ml_device)?;
+    let prepared = Prepared::read(&request.data, request.csv.as_deref(), &request.settings, None)?;
+    let notice =
+        prepared.notice.as_ref().map_or_else(|| DRAFT_NOTICE.to_owned(), |own| format!("{DRAFT_NOTICE}; {own}"));
+    let state = State {
+        data: std::path::absolute(&request.data)?,
+        csv: request.csv.as_deref().map(std::path::absolute).transpose()?,
+        data_fingerprint: prepared.fingerprint.clone(),
+        notice,
+        ..fresh_state(request.settings, prepared.vocabulary.clone(), threads)
+    };
+    let run = start(state, request.out, device)?;
+    verification::save(&run.folder, &verification::choose(&prepared.data))?;
+    complete(run, &prepared.data, request.stop_after)
+}
+
+/// Goes on with a run as if it had never stopped.
+pub fn resume(request: &ResumeRequest) -> anyhow::Result<()> {
+    let folder = &request.checkpoint;
+    let stored = checkpoint::read(&folder.join(LAST))?;
+    let mut state = stored.state.clone();
+    let threads = set_threads(&state.settings);
+    if threads != state.threads {
+        eprintln!(
+            "warning: the run used {} threads, this machine gives it {threads}: it goes on, but not bit for bit as it would have there",
+            state.threads
+        );
+        state.threads = threads;
+    }
+    if let Some(more) = request.more_epochs {
+        state.settings.training.epochs += more;
+    }
+    if let Some(data) = &request.data {
+        state.data = std::path::absolute(data)?;
+    }
+    let device = device::resolve(state.settings.training.ml_device)?;
+    let vocabulary = Some(state.vocabulary.clone());
+    let prepared = Prepared::read(&state.data, state.csv.as_deref(), &state.settings, vocabulary)?;
+    if prepared.fingerprint != state.data_fingerprint {
+        bail!(
+            "the data set at `{}` is not the one that this run was trained on: fingerprint expected {}, found {}\nhint: bring the data back as it was, or train anew",
+            state.data.display(),
+            state.data_fingerprint,
+            prepared.fingerprint
+        );
+    }
+    let network = Network::new(NetworkConfig::new(&state.settings, state.vocabulary.len()));
+    let tensors = stored.tensors(&network, device)?;
+    let run = Run { state, network, tensors, device, folder: folder.clone() };
+    if run.state.step >= run.total_steps(&prepared.data) {
+        eprintln!("the run is complete after {} epochs\nhint: `--epochs N` adds more", run.state.epoch);
+    }
+    complete(run, &prepared.data, None)
+}
+
+/// Writes an untrained checkpoint: for benchmarks. A corpus vocabulary is as large as `vocabulary` says.
+pub fn initialise(settings: Settings, vocabulary: usize, out: PathBuf) -> anyhow::Result<()> {
+    refuse_existing(&out)?;
+    let threads = set_threads(&settings);
+    let vocabulary = match settings.dataset.vocabulary {
+        VocabularyChoice::Full => Vocabulary::full(tokenizer()?.len() as u32)?,
+        // Ids from 1000 on are words and pieces of words.
+        VocabularyChoice::Corpus => Vocabulary::corpus([(1000..1000 + vocabulary as u32 - 4).collect::<Vec<_>>()]),
+    };
+    let device = device::resolve(settings.training.ml_device)?;
+    let state =
+        State { notice: format!("{DRAFT_NOTICE}; untrained weights"), ..fresh_state(settings, vocabulary, threads) };
+    let run = start(state, out, device)?;
+    run.save(LAST)?;
+    run.save(BEST)?;
+    export_checkpoint(&run.folder, &run.folder.join("bundle"), TEXTS)?;
+    eprintln!("untrained checkpoint written to `{}`", run.folder.display());
+    Ok(())
+}
+
+fn fresh_state(settings: Settings, vocabulary: Vocabulary, threads: usize) -> State {
+    State {
+        format_version: State::format(),
+        program: format!("xreport-train {}", env!("CARGO_PKG_VERSION")),
+        settings,
+        vocabulary,
+        data_fingerprint: String::new(),
+        data: PathBuf::new(),
+        csv: None,
+        notice: DRAFT_NOTICE.to_owned(),
+        threads,
+        step: 0,
+        epoch: 0,
+        batch: 0,
+        running: Sums::default(),
+        best: None,
+        latest: None,
+        seconds: 0.0,
+    }
+}
+
+/// Network, weights and folder of a new run.
+fn start(state: State, folder: PathBuf, device: tch::Device) -> anyhow::Result<Run> {
+    let network = Network::new(NetworkConfig::new(&state.settings, state.vocabulary.len()));
+    let seed = Stream::Weights.seed(state.settings.training.seed, &[]);
+    let flat = network.layout.initialise(seed, device).set_requires_grad(true);
+    let optimizer = AdamW::new(&flat, state.settings.training.weight_decay, network.layout.decayed());
+    let statistics = network.statistics(device);
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+    write_file(&folder.join(SETTINGS), state.settings.to_json().as_bytes())?;
+    if state.settings.model.save_model_plot {
+        let picture = architecture::architecture(&crate::network::diagram(&network));
+        write_file(&folder.join(ARCHITECTURE), picture.as_bytes())?;
+    }
+    Ok(Run { state, network, tensors: Tensors { flat, statistics, optimizer }, device, folder })
+}
+
+/// Trains to the end (or the interruption), then exports the best state.
+fn complete(mut run: Run, data: &Data, stop_after: Option<usize>) -> anyhow::Result<()> {
+    let total = run.total_steps(data);
+    eprintln!(
+        "{} parameters, {} of {total} steps done, training on {} with {} threads",
+        run.network.layout.total(),
+        run.state.step,
+        if run.device == tch::Device::Cpu { "the CPU".to_owned() } else { format!("{:?}", run.device) },
+        run.state.threads
+    );
+    let stop = interrupt::flag()?;
+    let tensorboard = run.state.settings.training.use_tensorboard;
+    let mut journal = Journal::open(&run.folder, run.state.step, total, tensorboard)?;
+    let outcome = run.proceed(data, &mut journal, &stop, stop_after);
+    let name = folder_name(&run.folder);
+    journal.close(&format!("Training of {name}"))?;
+    let ending = outcome?;
+    if run.folder.join(BEST).is_file() {
+        let out = run.folder.join("bundle");
+        let (manifest, verified) = export_checkpoint(&run.folder, &out, TEXTS)?;
+        eprintln!(
+            "bundle of the best state (step {}) -> {}; checked on {} reports: logits within {:.1e}, {} greedy texts equal",
+            manifest.provenance.step,
+            out.display(),
+            verified.reports,
+            verified.largest_logit_difference,
+            verified.texts - verified.ties
+        );
+    }
+    match ending {
+        Ending::Complete => eprintln!("training complete: {} steps in {:.0} s", run.state.step, run.state.seconds),
+        Ending::NoLongerBetter => eprintln!("training ended early: the validation loss no longer falls"),
+        Ending::Interrupted => eprintln!(
+            "stopped after {} of {total} steps; go on with:\n  xreport-train resume {}",
+            run.state.step,
+            run.folder.display()
+        ),
+    }
+    Ok(())
+}
+
+/// Threads of libtorch; the number decides the order of its sums, and with it the last bits.
+fn set_threads(settings: &Settings) -> usize {
+    let threads = settings.training.threads();
+    tch::set_num_threads(threads as i32);
+    threads
+}
+
+fn refuse_existing(out: &Path) -> anyhow::Result<()> {
+    if out.join(LAST).exists() {
+        bail!(
+            "`{}` holds a checkpoint already\nhint: go on with it by `xreport-train resume {}`, or name another --out",
+            out.display(),
+            out.display()
+        );
+    }
+    Ok(())
+}
+
+fn folder_name(folder: &Path) -> String {
+    folder.file_name().map_or_else(|| "checkpoint".to_owned(), |name| name.to_string_lossy().into_owned())
+}
