@@ -70,10 +70,14 @@ impl Drafter {
             .collect())
     }
 
+    /// WordPiece ids of tokens in the model's vocabulary.
+    pub fn word_piece_ids(&self, tokens: &[u32]) -> Vec<u32> {
+        tokens.iter().map(|&token| self.full_id(token)).collect()
+    }
+
     /// Readable text of tokens in the model's vocabulary.
     pub fn text(&self, tokens: &[u32]) -> String {
-        let ids: Vec<u32> = tokens.iter().map(|&token| self.full_id(token)).collect();
-        self.tokenizer.decode(&ids)
+        self.tokenizer.decode(&self.word_piece_ids(tokens))
     }
 
     fn full_id(&self, token: u32) -> u32 {

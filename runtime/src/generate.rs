@@ -39,28 +39,38 @@ pub struct Tally {
 
 type LoadedBatch = Vec<(Input, Result<Vec<u8>, ImageError>)>;
 
+/// How a run goes about its work; nothing here changes a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunOptions {
+    /// Images drafted together.
+    pub batch_size: usize,
+    /// Threads that load images.
+    pub threads: usize,
+    /// Whether rows carry the drafts' WordPiece ids.
+    pub token_ids: bool,
+}
+
 /// Drafts a report for every input and writes a row for each, in input order. `progress` is told each row.
 pub fn generate(
     drafter: &mut Drafter,
     inputs: Vec<Input>,
-    batch_size: usize,
-    threads: usize,
+    options: RunOptions,
     rows: &mut dyn RowWriter,
     progress: &mut dyn FnMut(&ResultRow),
 ) -> Result<Tally, GenerateError> {
     let preprocessing = drafter.manifest().preprocessing.clone();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
     let (sender, batches) = sync_channel::<LoadedBatch>(BATCHES_AHEAD);
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            for chunk in inputs.chunks(batch_size.max(1)) {
+            for chunk in inputs.chunks(options.batch_size.max(1)) {
                 // The receiver is gone when the run has failed: nothing more to load.
                 if sender.send(pool.install(|| load(&preprocessing, chunk))).is_err() {
                     break;
                 }
             }
         });
-        draft_all(drafter, batches, rows, progress)
+        draft_all(drafter, batches, options, rows, progress)
     })
 }
 
@@ -71,6 +81,7 @@ fn load(preprocessing: &Preprocessing, chunk: &[Input]) -> LoadedBatch {
 fn draft_all(
     drafter: &mut Drafter,
     batches: Receiver<LoadedBatch>,
+    options: RunOptions,
     rows: &mut dyn RowWriter,
     progress: &mut dyn FnMut(&ResultRow),
 ) -> Result<Tally, GenerateError> {
@@ -87,7 +98,7 @@ fn draft_all(
                 Ok(_) => tally.done += 1,
                 Err(_) => tally.failed += 1,
             }
-            let row = result_row(drafter, input, outcome);
+            let row = result_row(drafter, input, outcome, options);
             rows.write(&row)?;
             progress(&row);
         }
@@ -95,7 +106,7 @@ fn draft_all(
     Ok(tally)
 }
 
-fn result_row(drafter: &Drafter, input: &Input, outcome: Result<Draft, String>) -> ResultRow {
+fn result_row(drafter: &Drafter, input: &Input, outcome: Result<Draft, String>, options: RunOptions) -> ResultRow {
     let manifest = drafter.manifest();
     let mut row = ResultRow {
         id: input.id.clone(),
@@ -108,6 +119,7 @@ fn result_row(drafter: &Drafter, input: &Input, outcome: Result<Draft, String>) 
         seconds: None,
         bundle: manifest.id.clone(),
         variant: drafter.model().variant().to_owned(),
+        token_ids: options.token_ids.then(String::new),
         notice: manifest.notice.clone(),
     };
     match outcome {
@@ -118,6 +130,10 @@ fn result_row(drafter: &Drafter, input: &Input, outcome: Result<Draft, String>) 
             row.tokens = Some(draft.sequence.tokens.len());
             row.finish = draft.sequence.finish.as_str();
             row.seconds = Some(draft.seconds);
+            if options.token_ids {
+                let ids = drafter.word_piece_ids(&draft.sequence.tokens);
+                row.token_ids = Some(ids.iter().map(u32::to_string).collect::<Vec<_>>().join(" "));
+            }
             row.text = draft.text;
         }
     }

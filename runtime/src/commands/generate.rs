@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use xreport_models::bundle::Bundle;
 use xreport_runtime::device::DeviceRequest;
 use xreport_runtime::drafting::Drafter;
-use xreport_runtime::generate::{Tally, generate};
+use xreport_runtime::generate::{RunOptions, Tally, generate};
 use xreport_runtime::inputs;
 use xreport_runtime::model::SessionOptions;
 use xreport_runtime::output::{Format, writer};
@@ -48,6 +48,9 @@ pub struct Generate {
     /// Threads; 0 is one per core; the texts do not depend on it
     #[arg(long, default_value_t = 0, value_name = "N")]
     threads: usize,
+    /// Add the drafts' WordPiece ids to each row
+    #[arg(long)]
+    token_ids: bool,
 }
 
 impl Generate {
@@ -72,11 +75,15 @@ impl Generate {
         let format = self.format.unwrap_or_else(|| Format::of_path(&self.out));
         let mut rows = writer(format, &self.out)?;
         let bar = progress_bar(found.images.len());
+        let options = RunOptions {
+            batch_size: self.batch_size,
+            threads: session.resolved_threads(),
+            token_ids: self.token_ids,
+        };
         let tally = generate(
             &mut drafter,
             found.images,
-            self.batch_size,
-            session.resolved_threads(),
+            options,
             rows.as_mut(),
             &mut |row| {
                 if row.status != "ok" {

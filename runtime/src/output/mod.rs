@@ -37,6 +37,9 @@ pub struct ResultRow {
     pub bundle: String,
     /// Variant of the bundle.
     pub variant: String,
+    /// WordPiece ids of the draft, separated by spaces; where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_ids: Option<String>,
     /// What the draft says of itself.
     pub notice: String,
 }

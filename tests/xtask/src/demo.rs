@@ -116,6 +116,7 @@ impl Step {
 /// Runs all steps, and ends at the first that fails.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let start = Instant::now();
+    refuse_foreign(&workspace.path(FOLDER))?;
     phase("native libraries", || setup::run(workspace, &setup::Options::default()))?;
     let programs = phase("build", || {
         println!("   cargo build --release --workspace --bins");
@@ -144,16 +145,20 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// The demo's folder must be absent or the demo's own.
+fn refuse_foreign(folder: &Path) -> Result<()> {
+    ensure!(
+        !folder.exists() || folder.join(MARKER).is_file(),
+        "`{}` exists and was not made by the demo: it stays as it is\nhint: move it away, then run the demo again",
+        folder.display()
+    );
+    Ok(())
+}
+
 /// Removes what an earlier demo made, and marks the folder as the demo's.
 fn clear(workspace: &Workspace) -> Result<()> {
     let folder = workspace.path(FOLDER);
     let marker = folder.join(MARKER);
-    if folder.exists() && !marker.is_file() {
-        bail!(
-            "`{}` exists and was not made by the demo: it stays as it is\nhint: move it away, then run the demo again",
-            folder.display()
-        );
-    }
     for step in STEPS {
         let path = workspace.path(step.makes);
         if path.exists() {
@@ -191,5 +196,17 @@ mod tests {
             assert!(step.arguments.contains(step.makes), "{} is not what `{}` makes", step.makes, step.title);
         }
         assert!(STEPS.iter().any(|step| PAGE.starts_with(step.makes)));
+    }
+
+    #[test]
+    fn a_folder_of_the_users_is_refused() {
+        let folder = std::env::temp_dir().join(format!("xtask-demo-{}", std::process::id()));
+        refuse_foreign(&folder).expect("nothing is there");
+        fs::create_dir(&folder).expect("made");
+        let error = refuse_foreign(&folder).expect_err("no marker").to_string();
+        assert!(error.contains("not made by the demo"), "{error}");
+        fs::write(folder.join(MARKER), "").expect("written");
+        refuse_foreign(&folder).expect("the demo's own");
+        fs::remove_dir_all(&folder).expect("removed");
     }
 }

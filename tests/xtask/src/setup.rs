@@ -74,12 +74,17 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
 
     let tools = find_tools(&cache, &links)?;
+    let elsewhere = workspace.target_elsewhere().map(|target| target.join("native"));
     for (link, source) in &links {
         let (version, folder) = match source {
             Source::Own(folder) => (format!("{} (your own)", pinned_torch(&pins)?.version), folder.clone()),
             Source::Cached(library) => (library.version.clone(), cached(&cache, &pins, library, &tools)?),
         };
         links::point(link, &folder)?;
+        if let Some(elsewhere) = &elsewhere {
+            // Programs built there look beside themselves, too.
+            links::point(&elsewhere.join(link.file_name().expect("a link has a name")), &folder)?;
+        }
         println!("{} {version} -> {}", name_in(workspace, link), folder.display());
     }
     Ok(())

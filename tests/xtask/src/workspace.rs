@@ -66,6 +66,14 @@ impl Workspace {
         command
     }
 
+    /// Cargo's target folder, where the user keeps it outside the tree (`CARGO_TARGET_DIR`,
+    /// `build.target-dir`).
+    pub fn target_elsewhere(&self) -> Option<PathBuf> {
+        let output = self.cargo().args(["metadata", "--no-deps", "--format-version=1", "--offline"]).output().ok()?;
+        let metadata: Metadata = serde_json::from_slice(&output.stdout).ok()?;
+        Some(metadata.target_directory).filter(|folder| *folder != self.path("target"))
+    }
+
     /// Builds the members' programs in `profile` and says where cargo put them.
     ///
     /// The helper itself is left out: it runs, and some systems lock a running program's file.
@@ -89,6 +97,12 @@ impl Workspace {
         }
         Ok(programs)
     }
+}
+
+/// The part of `cargo metadata` that is of use here.
+#[derive(Deserialize)]
+struct Metadata {
+    target_directory: PathBuf,
 }
 
 /// The part of cargo's JSON messages that names a built program.

@@ -15,7 +15,7 @@ pub struct Export {
     /// Folder of the bundle
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Images whose greedy text is compared with libtorch's full recomputation, at most the 64 beside the checkpoint
+    /// Images whose greedy text is compared with libtorch's full recomputation, at most the 200 beside the checkpoint
     #[arg(long, value_name = "N", default_value_t = 64)]
     texts: usize,
 }

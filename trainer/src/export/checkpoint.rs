@@ -5,7 +5,7 @@ use std::path::Path;
 use tch::Device;
 use xreport_models::bundle::{Manifest, Provenance};
 
-use super::{Trained, VerificationSet, Verified, export};
+use super::{Trained, Verified, export};
 use crate::network::{Network, NetworkConfig};
 use crate::training::checkpoint::{self, BEST, LAST};
 use crate::training::{load_verification, random_verification, tokenizer};
@@ -17,7 +17,7 @@ const RANDOM_REPORTS: usize = 4;
 pub const TEXTS: usize = 16;
 
 /// Exports the best state of the checkpoint in `folder` (its last, where none is best yet) to `out`, checked on the
-/// studies beside it: logits on all of them, greedy texts on the first `texts`.
+/// studies beside it: logits on the first 64, greedy texts on the first `texts`.
 pub fn export_checkpoint(folder: &Path, out: &Path, texts: usize) -> anyhow::Result<(Manifest, Verified)> {
     let best = folder.join(BEST);
     let stored = checkpoint::read(&if best.is_file() { best } else { folder.join(LAST) })?;

@@ -86,7 +86,7 @@ pub enum ExportError {
 
 /// Builds the bundle, checks every variant against libtorch on `set`, and writes it to `out` only if they agree.
 ///
-/// Logits are compared over all reports of the set, greedy texts over its first `texts` images.
+/// Logits are compared over the first 64 reports of the set, greedy texts over its first `texts` images.
 pub fn export(
     trained: &Trained,
     set: &VerificationSet,

@@ -13,12 +13,14 @@ use xreport_runtime::drafting::Drafter;
 use xreport_runtime::model::{Model, ModelError, SessionOptions};
 
 use super::{ExportError, Trained};
-use crate::network::tensor_values;
+use crate::network::{Weights, tensor_values};
 
 /// Largest difference of a logit that is allowed, absolute.
 const LOGIT_BOUND: f64 = 1e-4;
 /// Two best tokens closer than this are a tie: either may be said.
 const TIE: f64 = 2.0 * LOGIT_BOUND;
+/// Reports on which logits are compared.
+const LOGIT_REPORTS: usize = 64;
 /// Reports that run together.
 const BATCH: usize = 8;
 
@@ -50,61 +52,48 @@ pub struct Verified {
 
 /// libtorch's side of the comparison.
 pub(super) struct Reference<'a> {
+    trained: &'a Trained<'a>,
+    weights: Weights,
     set: &'a VerificationSet,
-    vocabulary: usize,
-    /// Per report and position, the logits `[V]`, flattened.
-    logits: Vec<Vec<f32>>,
     /// Per image, the greedy tokens, each with the margin by which it won.
     greedy: Vec<Vec<(u32, f64)>>,
-    end: u32,
-    start: u32,
 }
 
 impl<'a> Reference<'a> {
-    /// Runs libtorch over the set; greedy decoding, which costs far more, over its first `texts` images.
-    pub(super) fn compute(trained: &Trained, set: &'a VerificationSet, texts: usize) -> Self {
+    /// Decodes the first `texts` images of the set greedily in libtorch: computed once, compared with every variant.
+    pub(super) fn compute(trained: &'a Trained, set: &'a VerificationSet, texts: usize) -> Self {
         let _no_grad = tch::no_grad_guard();
-        let weights = trained.weights();
-        let arch = &trained.network.config.architecture;
-        let shape = [arch.image_height, arch.image_width, arch.image_channels].map(|n| n as i64);
-        let device = trained.flat.device();
-        let pixels = |images: &[Vec<u8>]| {
-            let [height, width, channels] = shape;
-            Tensor::from_slice(&images.concat()).view([images.len() as i64, height, width, channels]).to_device(device)
-        };
-        let network = trained.network;
-        let mut reference = Self {
-            set,
-            vocabulary: arch.vocabulary,
-            logits: Vec::new(),
-            greedy: Vec::new(),
-            start: trained.vocabulary.start(),
-            end: trained.vocabulary.end(),
-        };
-        for (images, reports) in set.images.chunks(BATCH).zip(set.reports.chunks(BATCH)) {
-            let memory = network.memory(&weights, trained.statistics, &pixels(images));
-            let logits = network.all_logits(&weights, &memory, &padded(reports).to_device(device));
-            for (row, report) in reports.iter().enumerate() {
-                let real = logits.get(row as i64).narrow(0, 0, report.len() as i64);
-                reference.logits.push(tensor_values(&real));
-            }
-            let texts = texts.saturating_sub(reference.greedy.len()).min(images.len());
-            if texts > 0 {
-                let memory = memory.narrow(0, 0, texts as i64);
-                let step = |prefix: &Tensor| network.last_logits(&weights, &memory, prefix);
-                let longest = arch.max_positions - 1;
-                reference.greedy.extend(greedy(&step, &memory, reference.start, reference.end, longest));
-            }
+        let mut reference = Self { trained, weights: trained.weights(), set, greedy: Vec::new() };
+        let longest = trained.network.config.architecture.max_positions - 1;
+        let (start, end) = (trained.vocabulary.start(), trained.vocabulary.end());
+        for images in set.images[..texts.min(set.images.len())].chunks(BATCH) {
+            let memory = reference.memory(images);
+            let step = |prefix: &Tensor| trained.network.last_logits(&reference.weights, &memory, prefix);
+            let said = greedy(&step, &memory, start, end, longest);
+            reference.greedy.extend(said);
         }
         reference
+    }
+
+    fn memory(&self, images: &[Vec<u8>]) -> Tensor {
+        let arch = &self.trained.network.config.architecture;
+        let [height, width, channels] = [arch.image_height, arch.image_width, arch.image_channels].map(|n| n as i64);
+        let pixels = Tensor::from_slice(&images.concat()).view([images.len() as i64, height, width, channels]);
+        let pixels = pixels.to_device(self.trained.flat.device());
+        self.trained.network.memory(&self.weights, self.trained.statistics, &pixels)
+    }
+
+    /// The reports on which logits are compared.
+    fn reports(&self) -> &[Vec<u32>] {
+        &self.set.reports[..LOGIT_REPORTS.min(self.set.reports.len())]
     }
 
     /// Compares every variant of the bundle in `folder`, on the CPU.
     pub(super) fn check(&self, folder: &Path) -> Result<Verified, ExportError> {
         let bundle = Bundle::load(folder)?;
         let mut verified = Verified {
-            reports: self.set.reports.len(),
-            steps: self.set.reports.iter().map(Vec::len).sum(),
+            reports: self.reports().len(),
+            steps: self.reports().iter().map(Vec::len).sum(),
             largest_logit_difference: 0.0,
             texts: self.greedy.len(),
             ties: 0,
@@ -112,7 +101,7 @@ impl<'a> Reference<'a> {
         };
         for variant in &bundle.manifest().variants {
             let difference = self.compare_logits(&bundle, &variant.name)?;
-            if difference.is_nan() || difference > LOGIT_BOUND {
+            if difference > LOGIT_BOUND {
                 let variant = variant.name.clone();
                 return Err(ExportError::Logits { variant, difference, bound: LOGIT_BOUND });
             }
@@ -128,28 +117,28 @@ impl<'a> Reference<'a> {
         Model::of_variant(bundle, variant, Device::Cpu, &options)
     }
 
+    /// The largest difference of a logit, teacher-forced over whole reports.
     fn compare_logits(&self, bundle: &Bundle, variant: &str) -> Result<f64, ExportError> {
+        let _no_grad = tch::no_grad_guard();
         let mut model = Self::model(bundle, variant)?;
         let mut largest = 0f64;
-        for first in (0..self.set.images.len()).step_by(BATCH) {
-            let rows = BATCH.min(self.set.images.len() - first);
-            let reports = &self.set.reports[first..first + rows];
-            let decoder = model.encode(rows, self.set.images[first..first + rows].concat())?;
-            decoder.begin(i64::from(self.start)).map_err(ModelError::from)?;
-            for step in 0..reports.iter().map(Vec::len).max().unwrap_or(0) {
+        for (images, reports) in self.set.images.chunks(BATCH).zip(self.reports().chunks(BATCH)) {
+            let images = &images[..reports.len()];
+            let inputs = padded(reports).to_device(self.trained.flat.device());
+            let expected = self.trained.network.all_logits(&self.weights, &self.memory(images), &inputs);
+            let decoder = model.encode(reports.len(), images.concat())?;
+            decoder.begin(0).map_err(ModelError::from)?;
+            for step in 0..inputs.size()[1] as usize {
                 let ids: Vec<i64> =
-                    reports.iter().map(|report| i64::from(report.get(step).copied().unwrap_or(self.end))).collect();
+                    reports.iter().map(|report| i64::from(report.get(step).copied().unwrap_or(0))).collect();
                 decoder.feed(&ids).map_err(ModelError::from)?;
                 decoder.step().map_err(ModelError::from)?;
-                let logits = decoder.logits().expect("the check runs on the CPU");
-                for row in (0..rows).filter(|&row| step < reports[row].len()) {
-                    let found = &logits[row * self.vocabulary..(row + 1) * self.vocabulary];
-                    let expected = &self.logits[first + row][step * self.vocabulary..(step + 1) * self.vocabulary];
-                    for (a, b) in found.iter().zip(expected) {
-                        let difference = f64::from((a - b).abs());
-                        // NaN must not be swallowed by max().
-                        largest = if difference.is_nan() { f64::INFINITY } else { largest.max(difference) };
-                    }
+                let found = decoder.logits().expect("the check runs on the CPU");
+                let expected = tensor_values(&expected.select(1, step as i64));
+                let vocabulary = found.len() / reports.len();
+                for row in (0..reports.len()).filter(|&row| step < reports[row].len()) {
+                    let place = row * vocabulary..(row + 1) * vocabulary;
+                    largest = largest.max(largest_difference(&found[place.clone()], &expected[place]));
                 }
             }
         }
@@ -159,17 +148,18 @@ impl<'a> Reference<'a> {
     /// Compares greedy texts; the number that part at a tie.
     fn compare_texts(&self, bundle: &Bundle, variant: &str) -> Result<usize, ExportError> {
         let mut drafter = Drafter::with_model(bundle, Self::model(bundle, variant)?, None)?;
+        let end = self.trained.vocabulary.end();
         let mut ties = 0;
         for (first, images) in (0..).step_by(BATCH).zip(self.set.images[..self.greedy.len()].chunks(BATCH)) {
             let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
             for (row, draft) in drafter.draft(&images)?.into_iter().enumerate() {
                 let expected = &self.greedy[first + row];
                 let tokens: Vec<u32> = expected.iter().map(|(token, _)| *token).collect();
-                let spoken: Vec<u32> = tokens.iter().copied().filter(|&token| token != self.end).collect();
+                let spoken: Vec<u32> = tokens.iter().copied().filter(|&token| token != end).collect();
                 if draft.sequence.tokens == spoken {
                     continue;
                 }
-                let found = draft.sequence.tokens.iter().copied().chain([self.end]);
+                let found = draft.sequence.tokens.iter().copied().chain([end]);
                 let token = tokens.iter().zip(found).take_while(|(a, b)| **a == *b).count();
                 if expected.get(token).is_some_and(|(_, margin)| *margin < TIE) {
                     ties += 1;
@@ -180,6 +170,13 @@ impl<'a> Reference<'a> {
         }
         Ok(ties)
     }
+}
+
+/// The largest |a − b|; infinity where one is not a number, which `max` alone would swallow.
+fn largest_difference(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, |largest, difference| {
+        if difference.is_nan() { f64::INFINITY } else { largest.max(difference) }
+    })
 }
 
 /// Reports as `i64 [B, T]`, padded to the longest; padding is hidden by causality.
@@ -218,4 +215,15 @@ fn greedy(
         prefix = Tensor::cat(&[prefix, ids.narrow(1, 0, 1)], 1);
     }
     said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_a_number_is_infinitely_far() {
+        assert!((largest_difference(&[1.0, 2.0], &[1.5, 2.0]) - 0.5).abs() < 1e-9);
+        assert!(largest_difference(&[f32::NAN, 0.0], &[0.0, 0.0]).is_infinite());
+    }
 }

@@ -15,8 +15,8 @@ use crate::export::VerificationSet;
 
 /// File in the checkpoint's folder. It holds preprocessed images of the data set and never enters a bundle.
 pub const FILE: &str = "verification.safetensors";
-/// Studies in it.
-const STUDIES: usize = 64;
+/// Studies in it, at most.
+const STUDIES: usize = 200;
 const IMAGES: &str = "images";
 
 /// Held-out studies of a data set, training studies where there are too few.
