@@ -46,7 +46,7 @@ pub struct RunOptions {
     pub batch_size: usize,
     /// Threads that load images.
     pub threads: usize,
-    /// Whether rows carry the drafts' WordPiece ids.
+    /// Whether rows carry the drafts' WordPiece ids and their log-probabilities.
     pub token_ids: bool,
 }
 
@@ -120,6 +120,7 @@ fn result_row(drafter: &Drafter, input: &Input, outcome: Result<Draft, String>, 
         bundle: manifest.id.clone(),
         variant: drafter.model().variant().to_owned(),
         token_ids: options.token_ids.then(String::new),
+        log_probabilities: options.token_ids.then(String::new),
         notice: manifest.notice.clone(),
     };
     match outcome {
@@ -132,10 +133,15 @@ fn result_row(drafter: &Drafter, input: &Input, outcome: Result<Draft, String>, 
             row.seconds = Some(draft.seconds);
             if options.token_ids {
                 let ids = drafter.word_piece_ids(&draft.sequence.tokens);
-                row.token_ids = Some(ids.iter().map(u32::to_string).collect::<Vec<_>>().join(" "));
+                row.token_ids = Some(spaced(&ids));
+                row.log_probabilities = Some(spaced(&draft.sequence.log_probabilities));
             }
             row.text = draft.text;
         }
     }
     row
+}
+
+fn spaced<T: ToString>(values: &[T]) -> String {
+    values.iter().map(T::to_string).collect::<Vec<_>>().join(" ")
 }

@@ -185,7 +185,9 @@ mod tests {
     fn one_id_for_two_files_is_refused() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let paths = [folder.path().join("x/a.png"), folder.path().join("y/a.png")];
-        paths.iter().for_each(|path| touch(path));
+        for path in &paths {
+            touch(path);
+        }
         assert!(matches!(collect(&paths), Err(InputError::SameId { .. })));
     }
 }

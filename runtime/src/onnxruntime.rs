@@ -40,12 +40,11 @@ static LOADING: Mutex<()> = Mutex::new(());
 /// ONNX Runtime's environment, loaded at the first call, and the library that it came from.
 pub fn environment() -> Result<(&'static Environment, &'static Path), OnnxRuntimeError> {
     let guard = LOADING.lock();
-    let loaded = match ENVIRONMENT.get() {
-        Some(loaded) => loaded,
-        None => {
-            let loaded = load(find()?)?;
-            ENVIRONMENT.get_or_init(|| loaded)
-        }
+    let loaded = if let Some(loaded) = ENVIRONMENT.get() {
+        loaded
+    } else {
+        let loaded = load(find()?)?;
+        ENVIRONMENT.get_or_init(|| loaded)
     };
     drop(guard);
     Ok((&loaded.0, &loaded.1))

@@ -12,6 +12,9 @@ use crate::onnx::BUNDLE_ID_KEY;
 use crate::onnx::header::OnnxHeader;
 use crate::text::Tokenizer;
 
+/// A file's name inside the bundle and its verified bytes.
+pub type NamedBytes = (String, Arc<[u8]>);
+
 /// A verified bundle in memory.
 #[derive(Debug)]
 pub struct Bundle {
@@ -73,7 +76,7 @@ impl Bundle {
     }
 
     /// The external weight files that an ONNX file of this bundle names, with their verified bytes.
-    pub fn external_files(&self, graph: &str) -> Result<Vec<(String, Arc<[u8]>)>, BundleError> {
+    pub fn external_files(&self, graph: &str) -> Result<Vec<NamedBytes>, BundleError> {
         let header = self.header(graph)?;
         Ok(header
             .external_files

@@ -14,7 +14,7 @@ mod write;
 
 pub use error::BundleError;
 pub use interface::{Axis, DType, GraphInterface, TensorSpec};
-pub use load::Bundle;
+pub use load::{Bundle, NamedBytes};
 pub use manifest::{
     Architecture, DecodingDefaults, FORMAT_VERSION, FileRecord, Manifest, Precision, Provenance, Provider, Variant,
 };

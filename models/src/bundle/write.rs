@@ -41,9 +41,9 @@ impl BundleDraft {
             .map(|(name, bytes)| (name.clone(), FileRecord { bytes: bytes.len() as u64, sha256: sha256_hex(bytes) }))
             .collect();
         for (name, bytes) in &self.files {
-            write_file(&folder.join(name), bytes)?;
+            write_file(folder.join(name), bytes)?;
         }
-        write_file(&folder.join(MANIFEST), sealed(&mut self.manifest).as_bytes())?;
+        write_file(folder.join(MANIFEST), sealed(&mut self.manifest).as_bytes())?;
         Ok(())
     }
 }

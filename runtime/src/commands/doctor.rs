@@ -25,10 +25,10 @@ impl Doctor {
         println!("xreport         {}", env!("CARGO_PKG_VERSION"));
         println!("program         {}", std::env::current_exe()?.display());
         println!("threads         {}", std::thread::available_parallelism().map_or(1, usize::from));
-        let mut whole = check("ONNX Runtime", onnx_runtime());
+        let mut whole = check("ONNX Runtime", &onnx_runtime());
         if whole {
             println!("CUDA provider   {}", cuda());
-            whole &= check("model", self.try_model());
+            whole &= check("model", &self.try_model());
         }
         println!("{}", if whole { "all is well" } else { "something is missing: see above" });
         Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(exit::UNUSABLE) })
@@ -46,8 +46,8 @@ impl Doctor {
     }
 }
 
-fn check(label: &str, found: anyhow::Result<String>) -> bool {
-    match &found {
+fn check(label: &str, found: &anyhow::Result<String>) -> bool {
+    match found {
         Ok(found) => println!("{label:<15} {found}"),
         Err(problem) => println!("{label:<15} PROBLEM: {problem:#}"),
     }

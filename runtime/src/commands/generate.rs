@@ -48,7 +48,7 @@ pub struct Generate {
     /// Threads; 0 is one per core; the texts do not depend on it
     #[arg(long, default_value_t = 0, value_name = "N")]
     threads: usize,
-    /// Add the drafts' WordPiece ids to each row
+    /// Add the drafts' WordPiece ids and their log-probabilities to each row
     #[arg(long)]
     token_ids: bool,
 }
@@ -75,23 +75,14 @@ impl Generate {
         let format = self.format.unwrap_or_else(|| Format::of_path(&self.out));
         let mut rows = writer(format, &self.out)?;
         let bar = progress_bar(found.images.len());
-        let options = RunOptions {
-            batch_size: self.batch_size,
-            threads: session.resolved_threads(),
-            token_ids: self.token_ids,
-        };
-        let tally = generate(
-            &mut drafter,
-            found.images,
-            options,
-            rows.as_mut(),
-            &mut |row| {
-                if row.status != "ok" {
-                    bar.suspend(|| eprintln!("failed: {}", row.error));
-                }
-                bar.inc(1);
-            },
-        )?;
+        let options =
+            RunOptions { batch_size: self.batch_size, threads: session.resolved_threads(), token_ids: self.token_ids };
+        let tally = generate(&mut drafter, found.images, options, rows.as_mut(), &mut |row| {
+            if row.status != "ok" {
+                bar.suspend(|| eprintln!("failed: {}", row.error));
+            }
+            bar.inc(1);
+        })?;
         rows.finish()?;
         bar.finish_and_clear();
         eprintln!("{}", drafter.manifest().notice);

@@ -67,5 +67,6 @@ fn described(manifest: &Manifest) -> String {
         ("exported by", manifest.provenance.exported_by.clone()),
         ("metrics", manifest.provenance.metrics.to_string()),
     ];
-    rows.iter().map(|(label, value)| format!("{label:<15} {value}\n")).collect()
+    let lines: Vec<String> = rows.iter().map(|(label, value)| format!("{label:<15} {value}")).collect();
+    lines.join("\n") + "\n"
 }

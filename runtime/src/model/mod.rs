@@ -80,7 +80,6 @@ impl Model {
     /// `auto` tries CUDA where its provider is installed, and falls back to the CPU, saying why in [`Model::fallback`].
     pub fn new(bundle: &Bundle, options: &SessionOptions) -> Result<Self, ModelError> {
         match options.device {
-            DeviceRequest::Cpu => Self::on(bundle, Device::Cpu, options),
             DeviceRequest::Cuda(index) => Self::on_cuda(bundle, index, options),
             DeviceRequest::Auto if session::cuda_installed() => match Self::on_cuda(bundle, 0, options) {
                 Ok(model) => Ok(model),
@@ -89,7 +88,7 @@ impl Model {
                     Ok(Self { fallback: Some(error.to_string()), ..model })
                 }
             },
-            DeviceRequest::Auto => Self::on(bundle, Device::Cpu, options),
+            DeviceRequest::Cpu | DeviceRequest::Auto => Self::on(bundle, Device::Cpu, options),
         }
     }
 

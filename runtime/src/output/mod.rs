@@ -40,6 +40,9 @@ pub struct ResultRow {
     /// WordPiece ids of the draft, separated by spaces; where they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_ids: Option<String>,
+    /// Natural-log probability of each of them, and of the end where it was said, separated by spaces; likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_probabilities: Option<String>,
     /// What the draft says of itself.
     pub notice: String,
 }

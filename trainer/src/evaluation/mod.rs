@@ -158,7 +158,7 @@ fn load(request: &EvaluateRequest, bundle: &Bundle, settings: &Settings) -> anyh
 fn exact(cases: &[Case], references: &[Vec<u32>]) -> usize {
     let equal = |(case, reference): &(&Case, &Vec<u32>)| {
         let spoken = &case.draft.sequence.tokens;
-        reference.len() >= spoken.len() + 1
+        reference.len() > spoken.len()
             && reference[1..=spoken.len()] == spoken[..]
             && reference.len() - spoken.len() <= 2
     };

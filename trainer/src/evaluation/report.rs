@@ -1,5 +1,6 @@
 //! The files of an evaluation: `index.html` to look at, `results.json` and `reports.csv` to go on with.
 
+use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::Path;
 
@@ -18,8 +19,8 @@ const SHOWN: usize = 12;
 
 pub(super) fn write_all(out: &Path, evaluation: &Evaluation, cases: &[Case], loaded: &Loaded) -> anyhow::Result<()> {
     write_json(&out.join("results.json"), evaluation)?;
-    write_file(&out.join("reports.csv"), &reports(evaluation, cases)?)?;
-    write_file(&out.join("index.html"), page::render(&page(evaluation, cases, loaded)?).as_bytes())?;
+    write_file(out.join("reports.csv"), &reports(evaluation, cases)?)?;
+    write_file(out.join("index.html"), page::render(&page(evaluation, cases, loaded)?).as_bytes())?;
     Ok(())
 }
 
@@ -160,7 +161,7 @@ fn bars(scores: &Scores) -> Vec<ObservationScore> {
 
 fn shown(evaluation: &Evaluation, cases: &[Case], loaded: &Loaded) -> anyhow::Result<Vec<PageCase>> {
     let findings = Path::new(&evaluation.data).join(FINDINGS_FILE);
-    let drawn = if evaluation.observations.is_some() { read_findings(&findings)? } else { Default::default() };
+    let drawn = if evaluation.observations.is_some() { read_findings(&findings)? } else { BTreeMap::default() };
     let step = cases.len().div_ceil(SHOWN).max(1);
     (0..cases.len())
         .step_by(step)
@@ -169,7 +170,7 @@ fn shown(evaluation: &Evaluation, cases: &[Case], loaded: &Loaded) -> anyhow::Re
             let truth = drawn.get(&case.study.id).map(|drawn| &drawn.observations);
             let observed = truth.map_or_else(Vec::new, |truth| {
                 let outcomes = observations::outcomes(truth, &case.draft.text);
-                outcomes.into_iter().map(|(name, outcome)| Observed { name: readable(&name), outcome }).collect()
+                outcomes.into_iter().map(|(name, outcome)| Observed { name: readable(name), outcome }).collect()
             });
             Ok(PageCase {
                 id: case.study.id.clone(),
@@ -183,8 +184,8 @@ fn shown(evaluation: &Evaluation, cases: &[Case], loaded: &Loaded) -> anyhow::Re
         .collect()
 }
 
-fn readable(observation: &crate::phantoms::Observation) -> String {
-    observation.to_string().replace(':', " ").replace('_', " ")
+fn readable(observation: crate::phantoms::Observation) -> String {
+    observation.to_string().replace([':', '_'], " ")
 }
 
 /// A preprocessed image as PNG: what the network saw.

@@ -85,7 +85,9 @@ fn bundle_id(trained: &Trained) -> String {
         "precisions": ["fp32"],
     });
     hash.update(options.to_string());
-    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let digest = hash.finalize();
+    let half = u128::from_be_bytes(digest[..16].try_into().expect("a digest has 32 bytes"));
+    format!("{half:032x}")
 }
 
 fn encoder(trained: &Trained, weights: &Weights, file: &mut WeightFile, id: &str) -> (GraphInterface, Vec<u8>) {

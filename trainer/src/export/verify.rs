@@ -174,9 +174,10 @@ impl<'a> Reference<'a> {
 
 /// The largest |a − b|; infinity where one is not a number, which `max` alone would swallow.
 fn largest_difference(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, |largest, difference| {
-        if difference.is_nan() { f64::INFINITY } else { largest.max(difference) }
-    })
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| f64::from((a - b).abs()))
+        .fold(0.0, |largest, difference| if difference.is_nan() { f64::INFINITY } else { largest.max(difference) })
 }
 
 /// Reports as `i64 [B, T]`, padded to the longest; padding is hidden by causality.

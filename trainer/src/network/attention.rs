@@ -28,12 +28,13 @@ impl HeadShape {
         let (batch, length) = (x.size()[0], x.size()[1]);
         x.view([batch, length, self.heads, self.head_dims]).transpose(1, 2)
     }
+}
 
-    fn attend(&self, query: &Tensor, key: &Tensor, value: &Tensor, dropout: f64, causal: bool) -> Tensor {
-        let context =
-            Tensor::scaled_dot_product_attention(query, key, value, None::<&Tensor>, dropout, causal, None, false);
-        context.transpose(1, 2).flatten(2, 3)
-    }
+/// Attention of split heads, `[B, heads, N, head_dims]` each → `[B, N, heads·head_dims]`.
+fn attend(query: &Tensor, key: &Tensor, value: &Tensor, dropout: f64, causal: bool) -> Tensor {
+    let context =
+        Tensor::scaled_dot_product_attention(query, key, value, None::<&Tensor>, dropout, causal, None, false);
+    context.transpose(1, 2).flatten(2, 3)
 }
 
 /// How the decoder's cache is written in ONNX.
@@ -89,7 +90,7 @@ impl SelfAttention {
     pub fn forward(&self, weights: &Weights, x: &Tensor, dropout: f64, causal: bool) -> Tensor {
         let qkv = self.qkv.forward(weights, x).chunk(3, -1);
         let [query, key, value] = [0, 1, 2].map(|index| self.shape.split(&qkv[index]));
-        self.output.forward(weights, &self.shape.attend(&query, &key, &value, dropout, causal))
+        self.output.forward(weights, &attend(&query, &key, &value, dropout, causal))
     }
 
     /// The whole sequence at once, without a mask, in ONNX: `f32 [B, N, D]` → `f32 [B, N, D]`.
@@ -142,7 +143,7 @@ impl CrossAttention {
         let query = self.shape.split(&self.query.forward(weights, x));
         let key_value = self.key_value.forward(weights, memory).chunk(2, -1);
         let [key, value] = [0, 1].map(|index| self.shape.split(&key_value[index]));
-        self.output.forward(weights, &self.shape.attend(&query, &key, &value, dropout, false))
+        self.output.forward(weights, &attend(&query, &key, &value, dropout, false))
     }
 
     /// Keys and values of the image tokens in ONNX under the given names, `f32 [B, heads, S, head_dims]` each: computed

@@ -86,8 +86,8 @@ impl ConvBlock {
         let factor = weights.get(self.scale) / (variance + EPSILON).sqrt();
         let bias = weights.get(self.shift) - mean * &factor;
         let kernel = weights.get(self.kernel).permute([0, 3, 1, 2]) * factor.view([-1, 1, 1, 1]);
-        let kernel = graph.weight(&[self.outputs, self.inputs, KERNEL, KERNEL], tensor_values(&kernel));
-        let bias = graph.weight(&[self.outputs], tensor_values(&bias));
+        let kernel = graph.weight(&[self.outputs, self.inputs, KERNEL, KERNEL], &tensor_values(&kernel));
+        let bias = graph.weight(&[self.outputs], &tensor_values(&bias));
         // ReLU directly after the convolution: ONNX Runtime fuses the two.
         let convolved = graph.conv(x, &kernel, &bias, KERNEL / 2);
         let active = graph.relu(&convolved);

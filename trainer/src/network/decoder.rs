@@ -86,8 +86,8 @@ impl TextDecoder {
         inputs: &StepInputs,
     ) -> Vec<Value> {
         let [vocabulary, positions, dims] = self.shape;
-        let token_table = graph.weight(&[vocabulary, dims], weights.values(self.tokens));
-        let position_table = graph.weight(&[positions, dims], weights.values(self.positions));
+        let token_table = graph.weight(&[vocabulary, dims], &weights.values(self.tokens));
+        let position_table = graph.weight(&[positions, dims], &weights.values(self.positions));
         let embedded = graph.gather_rows(&token_table, &inputs.ids);
         let place = graph.gather_rows(&position_table, &inputs.position);
         let place = graph.unsqueeze(&place, 1);

@@ -47,8 +47,8 @@ impl Linear {
 
     fn emit_weights(&self, graph: &mut GraphBuilder, weights: &Weights) -> (Value, Value) {
         let transposed = tensor_values(&weights.get(self.weight).transpose(0, 1));
-        let weight = graph.weight(&[self.inputs, self.outputs], transposed);
-        (weight, graph.weight(&[self.outputs], weights.values(self.bias)))
+        let weight = graph.weight(&[self.inputs, self.outputs], &transposed);
+        (weight, graph.weight(&[self.outputs], &weights.values(self.bias)))
     }
 }
 
@@ -81,8 +81,8 @@ impl LayerNorm {
 
     /// The same in ONNX.
     pub fn emit(&self, graph: &mut GraphBuilder, weights: &Weights, x: &Value) -> Value {
-        let scale = graph.weight(&[self.dims], weights.values(self.scale));
-        let shift = graph.weight(&[self.dims], weights.values(self.shift));
+        let scale = graph.weight(&[self.dims], &weights.values(self.scale));
+        let shift = graph.weight(&[self.dims], &weights.values(self.shift));
         graph.layer_norm(x, &scale, &shift, EPSILON)
     }
 }

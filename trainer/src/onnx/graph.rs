@@ -109,7 +109,7 @@ impl<'w> GraphBuilder<'w> {
     }
 
     /// A float weight of a fixed shape, row-major.
-    pub fn weight(&mut self, shape: &[i64], values: Vec<f32>) -> Value {
+    pub fn weight(&mut self, shape: &[i64], values: &[f32]) -> Value {
         assert_eq!(shape.iter().product::<i64>(), values.len() as i64, "weight of shape {shape:?}");
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.constant(data_type::FLOAT, DType::F32, shape, bytes)

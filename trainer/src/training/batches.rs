@@ -153,6 +153,7 @@ fn token_tensors<'t>(reports: impl Iterator<Item = &'t [u32]> + Clone) -> (Tenso
 
 impl Batch {
     /// The batch on a device.
+    #[must_use]
     pub fn to_device(&self, device: Device) -> Self {
         Self {
             images: self.images.to_device(device),

@@ -161,7 +161,7 @@ impl Journal {
         }
         let best = data.validation.iter().min_by(|a, b| a.loss.total_cmp(&b.loss));
         data.best_epoch = best.map(|point| point.epoch);
-        write_file(&self.folder.join(CURVE), training_curve(&data).as_bytes())?;
+        write_file(self.folder.join(CURVE), training_curve(&data).as_bytes())?;
         Ok(())
     }
 

@@ -158,10 +158,10 @@ fn start(state: State, folder: PathBuf, device: tch::Device) -> anyhow::Result<R
     let optimizer = AdamW::new(&flat, state.settings.training.weight_decay, network.layout.decayed());
     let statistics = network.statistics(device);
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
-    write_file(&folder.join(SETTINGS), state.settings.to_json().as_bytes())?;
+    write_file(folder.join(SETTINGS), state.settings.to_json().as_bytes())?;
     if state.settings.model.save_model_plot {
         let picture = architecture::architecture(&crate::network::diagram(&network));
-        write_file(&folder.join(ARCHITECTURE), picture.as_bytes())?;
+        write_file(folder.join(ARCHITECTURE), picture.as_bytes())?;
     }
     Ok(Run { state, network, tensors: Tensors { flat, statistics, optimizer }, device, folder })
 }

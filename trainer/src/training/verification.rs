@@ -59,7 +59,7 @@ pub fn save(folder: &Path, set: &VerificationSet) -> anyhow::Result<()> {
         views.insert(format!("report.{index}"), view(Dtype::U32, vec![tokens.len()], report));
     }
     let file = safetensors::serialize(views, None).context("cannot serialise the verification set")?;
-    write_file(&folder.join(FILE), &file)?;
+    write_file(folder.join(FILE), &file)?;
     Ok(())
 }
 
