@@ -10,7 +10,7 @@ mod programs;
 use std::fmt;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 pub use programs::binary;
 
@@ -46,11 +46,16 @@ impl Run {
     pub fn of(command: &mut Command) -> Self {
         let shown = format!("{command:?}");
         let output = command.output().unwrap_or_else(|error| panic!("{shown} cannot be started: {error}"));
+        Self::from_output(&shown, &output)
+    }
+
+    /// What a program that has ended by itself left; `shown` stands for it in messages.
+    pub fn from_output(shown: &str, output: &Output) -> Self {
         Self {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-            shown,
+            shown: shown.to_owned(),
         }
     }
 

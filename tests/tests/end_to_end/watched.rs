@@ -47,7 +47,7 @@ impl Watched {
     pub fn end(mut self) -> (Run, Option<u64>) {
         while self.runs() {}
         let peak = self.peak;
-        (Run::from_output("a watched program", self.child.wait_with_output().unwrap()), peak)
+        (Run::from_output("a watched program", &self.child.wait_with_output().unwrap()), peak)
     }
 
     fn runs(&mut self) -> bool {

@@ -29,6 +29,16 @@ pub fn point(link: &Path, to: &Path) -> Result<()> {
     make(link, to).with_context(|| format!("the link `{}` to `{}` cannot be made", link.display(), to.display()))
 }
 
+/// Removes `link` where it is one; what it led to stays.
+pub fn remove(link: &Path) -> Result<()> {
+    if target(link).is_some() {
+        // A junction is removed as a folder, a symbolic link as a file.
+        let removed = if cfg!(windows) { fs::remove_dir(link) } else { fs::remove_file(link) };
+        removed.with_context(|| format!("the link `{}` cannot be removed", link.display()))?;
+    }
+    Ok(())
+}
+
 #[cfg(not(windows))]
 fn make(link: &Path, to: &Path) -> Result<()> {
     // Renaming over the old link leaves no moment without one: a build may be running.
@@ -73,6 +83,10 @@ mod tests {
         fs::create_dir(&folder).expect("a real folder");
         let error = point(&folder, &first).expect_err("a folder stands there");
         assert!(error.to_string().contains("not a link"), "{error}");
+        remove(&folder).expect("a folder is left alone");
+        assert!(folder.is_dir());
+        remove(&link).expect("removed");
+        assert!(!link.exists() && scratch.join("second").is_dir());
         fs::remove_dir_all(&scratch).expect("removed");
     }
 }

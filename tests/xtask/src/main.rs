@@ -10,6 +10,7 @@ mod phases;
 mod pins;
 mod prerequisites;
 mod proofs;
+mod python_checks;
 mod setup;
 mod summary;
 mod test_suite;
@@ -25,12 +26,13 @@ use workspace::Workspace;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  setup [--torch DIR | --cpu] [--cuda-runtime]
+  setup [--torch DIR | --cpu] [--cuda-runtime] [--python-checks]
                     fetch the native libraries into the user's cache and link them into target/native
       --torch DIR       use this PyTorch's `torch` folder (of the pinned version) for training, as on a
                         workstation with a GPU; XREPORT_TORCH names it as well
       --cuda-runtime    fetch ONNX Runtime with its CUDA provider (247 MB)
       --cpu             go back to the pinned CPU libraries
+      --python-checks   fetch Python's readers of ONNX and TensorBoard files (80 MB), which some tests and proofs use
   test [--only-tests] [-- ARGS]
                     check the formatting, the lints and the dependency rules, then run all tests;
                     ARGS go to `cargo test`

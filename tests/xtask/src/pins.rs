@@ -109,17 +109,22 @@ impl Library {
     /// with different pins share a cache without meeting.
     pub fn cache_name(&self) -> String {
         let pin = serde_json::to_vec(self).expect("a record of strings is always JSON");
-        let mut fingerprint = String::new();
-        for byte in Sha256::digest(&pin).iter().take(6) {
-            write!(fingerprint, "{byte:02x}").expect("writing to a string cannot fail");
-        }
-        format!("{}-{}-{fingerprint}", self.name, self.version)
+        format!("{}-{}-{}", self.name, self.version, fingerprint(&pin))
     }
 
     /// Bytes to download.
     pub fn bytes(&self) -> u64 {
         self.wheels.iter().map(|wheel| wheel.bytes).sum()
     }
+}
+
+/// Tells one pin from another, as part of a folder's name.
+pub fn fingerprint(pin: &[u8]) -> String {
+    let mut digits = String::new();
+    for byte in Sha256::digest(pin).iter().take(6) {
+        write!(digits, "{byte:02x}").expect("writing to a string cannot fail");
+    }
+    digits
 }
 
 /// This system, as the pins name it: `linux-x86_64`, `windows-x86_64`, …

@@ -9,11 +9,12 @@ use crate::fetch;
 use crate::links;
 use crate::pins::{Library, Pins, size, system};
 use crate::prerequisites::{self, Needs, Tools};
+use crate::python_checks;
 use crate::workspace::{PINS, Workspace};
 
 /// Where the links lie, relative to the root. `.cargo/config.toml`, the trainer's `build.rs`
 /// and the runtime's search for ONNX Runtime name the same place.
-const NATIVE: &str = "target/native";
+pub const NATIVE: &str = "target/native";
 
 /// As typed.
 #[derive(Debug, Default, PartialEq)]
@@ -24,10 +25,12 @@ pub struct Options {
     cuda_runtime: bool,
     /// Back to the pinned CPU libraries.
     cpu: bool,
+    /// Python's readers for the checks as well.
+    python_checks: bool,
 }
 
 impl Options {
-    /// Reads `[--torch DIR | --cpu] [--cuda-runtime]`.
+    /// Reads `[--torch DIR | --cpu] [--cuda-runtime] [--python-checks]`.
     pub fn parse(words: &[String]) -> Result<Self> {
         let mut options = Self::default();
         let mut words = words.iter();
@@ -36,6 +39,7 @@ impl Options {
                 "--torch" => options.torch = Some(words.next().context("--torch wants a folder")?.into()),
                 "--cuda-runtime" => options.cuda_runtime = true,
                 "--cpu" => options.cpu = true,
+                "--python-checks" => options.python_checks = true,
                 other => bail!("`setup` does not know `{other}`\nhint: cargo xtask help"),
             }
         }
@@ -87,7 +91,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         }
         println!("{} {version} -> {}", name_in(workspace, link), folder.display());
     }
-    Ok(())
+    if options.python_checks { python_checks::ensure_linked(workspace) } else { Ok(()) }
 }
 
 /// A path as the user sees it from the root.
@@ -212,7 +216,10 @@ mod tests {
     #[test]
     fn options_are_read_and_contradictions_refused() {
         let options = Options::parse(&words("--torch /opt/torch --cuda-runtime")).expect("valid");
-        assert_eq!(options, Options { torch: Some("/opt/torch".into()), cuda_runtime: true, cpu: false });
+        let expected =
+            Options { torch: Some("/opt/torch".into()), cuda_runtime: true, cpu: false, python_checks: false };
+        assert_eq!(options, expected);
+        assert!(Options::parse(&words("--cpu --python-checks")).expect("valid").python_checks);
         for wrong in ["--torch", "--tocrh x", "--cpu --torch x", "--cpu --cuda-runtime"] {
             assert!(Options::parse(&words(wrong)).is_err(), "{wrong}");
         }

@@ -10,12 +10,13 @@ use anyhow::{Context, Result, bail};
 
 use crate::phases::{phase, succeeds};
 use crate::proofs::deps;
+use crate::python_checks;
 use crate::setup;
 use crate::summary::Summary;
 use crate::workspace::Workspace;
 
 /// Tells the end-to-end tests where the built programs lie.
-const PROGRAMS: &str = "XREPORT_TEST_PROGRAMS";
+pub const PROGRAMS: &str = "XREPORT_TEST_PROGRAMS";
 
 /// As typed.
 #[derive(Debug, Default)]
@@ -53,6 +54,7 @@ impl Options {
 pub fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
     let start = Instant::now();
     phase("native libraries", || setup::run(workspace, &setup::Options::default()))?;
+    phase("Python's readers", || python_checks::ensure_or_say(workspace))?;
     let mut failed_checks = Vec::new();
     if !options.only_tests {
         for (title, check) in CHECKS {

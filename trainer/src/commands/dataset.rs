@@ -5,19 +5,28 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
+use xreport_trainer::data::{Dataset, contact_sheet};
 use xreport_trainer::phantoms;
+use xreport_trainer::training::augmented;
+use xreport_trainer::training::seeds::Stream;
+
+use super::paths;
+use super::settings::SettingsSource;
 
 /// Make data sets.
 #[derive(Debug, Subcommand)]
 pub enum DatasetCommand {
     /// Draw thorax phantoms whose findings are known exactly
     Phantoms(Phantoms),
+    /// Write a picture of what the network sees: images preprocessed, and augmented where IMG_AUGMENT is set
+    Preview(Preview),
 }
 
 impl DatasetCommand {
     pub fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Phantoms(command) => command.run(),
+            Self::Preview(command) => command.run(),
         }
     }
 }
@@ -56,6 +65,49 @@ impl Phantoms {
             summary.normal,
             self.out.display()
         );
+        Ok(())
+    }
+}
+
+/// Write a picture of what the network sees.
+#[derive(Debug, Args)]
+pub struct Preview {
+    /// Folder with the data set
+    #[arg(long, value_name = "DIR", default_value = paths::DATA)]
+    data: PathBuf,
+    /// The data set's CSV, where it has another name
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    #[command(flatten)]
+    settings: SettingsSource,
+    /// Picture to write, PNG
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Studies, spread evenly over the data set
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    studies: usize,
+}
+
+impl Preview {
+    fn run(self) -> anyhow::Result<()> {
+        let settings = self.settings.read()?;
+        let preprocessing = settings.preprocessing();
+        let dataset = Dataset::open(&self.data, self.csv.as_deref())?;
+        let step = dataset.studies.len().div_ceil(self.studies.max(1)).max(1);
+        let shown: Vec<_> = dataset.studies.iter().step_by(step).collect();
+        let mut pictures = Vec::new();
+        for study in &shown {
+            pictures.push(preprocessing.load(dataset.images.join(&study.file))?);
+        }
+        if settings.dataset.img_augment {
+            let [height, width, channels] = settings.model.img_shape;
+            for index in 0..shown.len() {
+                let mut rng = Stream::Augment.rng(settings.training.seed, &[0, index as u64]);
+                pictures.push(augmented(&pictures[index], [height, width, channels], &mut rng));
+            }
+        }
+        contact_sheet(&pictures, &preprocessing, shown.len()).save(&self.out)?;
+        println!("{} studies -> {}", shown.len(), self.out.display());
         Ok(())
     }
 }

@@ -6,8 +6,10 @@
 
 mod cache;
 mod images;
+
 #[cfg(test)]
 mod images_tests;
+mod preview;
 mod problem;
 mod split;
 mod studies;
@@ -15,6 +17,7 @@ mod table;
 
 pub use cache::folders as cache_folders;
 pub use images::{ImageStore, LoadError, Loaded, Loading, fingerprint, load};
+pub use preview::contact_sheet;
 pub use problem::{Problem, RowFault, summary};
 pub use split::{Draw, Parts, SplitError, draw_held_out, split};
 pub use studies::{Dataset, DatasetError, IMAGE_FOLDER, Study};

@@ -103,7 +103,7 @@ impl ImageEncoder {
         let tokens = graph.reshape(&grid, &[0, self.tokens[0], self.tokens[1]]);
         let projected = self.projection.emit(graph, weights, &tokens);
         let dims = projected.fixed(-1);
-        let positions = graph.weight(&[self.tokens[0], dims], weights.values(self.positions));
+        let positions = graph.weight(&[self.tokens[0], dims], &weights.values(self.positions));
         let mut x = graph.add(&projected, &positions);
         for layer in &self.layers {
             x = layer.emit(graph, weights, &x);

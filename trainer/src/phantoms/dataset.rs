@@ -38,6 +38,8 @@ pub const REPORTS_FILE: &str = "XREPORT_dataset.csv";
 pub const FINDINGS_FILE: &str = "findings.csv";
 /// The films.
 pub const IMAGES_FOLDER: &str = "images";
+/// What results of a model trained on phantoms repeat.
+pub const NOTICE_FILE: &str = "NOTICE.txt";
 /// Marks a folder as a phantom data set.
 pub const MARKER_FILE: &str = "PHANTOMS.txt";
 
@@ -46,6 +48,7 @@ pub const SIZES: std::ops::RangeInclusive<u32> = 64..=2048;
 /// Sample counts that can be written: ids have six digits.
 pub const SAMPLES: std::ops::RangeInclusive<usize> = 1..=999_999;
 
+const NOTICE: &str = "trained on drawings (phantoms), never on a patient\n";
 const MARKER_START: &str = "xreport phantoms 1\n";
 /// Share of images that are a further film of the patient before.
 const FOLLOW_UP_SHARE: f64 = 0.1;
@@ -143,6 +146,7 @@ pub fn write(
     let partial = target.start()?;
     let marker = format!("{MARKER_START}samples {samples}\nseed {seed}\nsize {size}\n");
     put(&partial.path.join(MARKER_FILE), marker.as_bytes())?;
+    put(&partial.path.join(NOTICE_FILE), NOTICE.as_bytes())?;
     let images = partial.path.join(IMAGES_FOLDER);
     fs::create_dir(&images).map_err(io_error("create", &images))?;
 

@@ -15,6 +15,7 @@ pub mod seeds;
 mod session;
 mod verification;
 
+pub use augment::augmented;
 pub use batches::{Sample, Samples};
 pub use journal::{CURVE, METRICS};
 pub use prepare::{Prepared, tokenizer};

@@ -3,6 +3,7 @@
 //! To add one: a file here with a function of the type [`Run`], and a line in [`PROOFS`].
 
 pub mod deps;
+pub mod radiographs;
 
 use anyhow::{Result, bail};
 
@@ -18,11 +19,18 @@ struct Proof {
     run: Run,
 }
 
-const PROOFS: &[Proof] = &[Proof {
-    name: "deps",
-    about: "the runtime needs no libtorch, the models crate neither libtorch nor ONNX Runtime",
-    run: deps::run,
-}];
+const PROOFS: &[Proof] = &[
+    Proof {
+        name: "deps",
+        about: "the runtime needs no libtorch, the models crate neither libtorch nor ONNX Runtime",
+        run: deps::run,
+    },
+    Proof {
+        name: "radiographs",
+        about: "trained on real radiographs, the deployed texts tell pneumonia from its absence",
+        run: radiographs::run,
+    },
+];
 
 /// `prove --list`, or `prove NAME [ARGS]`; whether the proof holds.
 pub fn run(workspace: &Workspace, words: &[String]) -> Result<bool> {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::{PhantomError, io_error};
-use super::{FINDINGS_FILE, IMAGES_FOLDER, MARKER_FILE, MARKER_START, REPORTS_FILE};
+use super::{FINDINGS_FILE, IMAGES_FOLDER, MARKER_FILE, MARKER_START, NOTICE_FILE, REPORTS_FILE};
 
 /// Where the data set goes.
 pub(super) struct Target {
@@ -97,7 +97,7 @@ fn refuse_foreign(folder: &Path, named: &Path) -> Result<(), PhantomError> {
     if !marker.starts_with(MARKER_START.as_bytes()) {
         return refuse(first.clone());
     }
-    let ours = [IMAGES_FOLDER, REPORTS_FILE, FINDINGS_FILE, MARKER_FILE];
+    let ours = [IMAGES_FOLDER, REPORTS_FILE, FINDINGS_FILE, NOTICE_FILE, MARKER_FILE];
     if let Some(other) = entries.iter().find(|entry| !ours.contains(&entry.as_str())) {
         return refuse(other.clone());
     }
