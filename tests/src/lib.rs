@@ -61,7 +61,7 @@ impl Run {
 
     /// Checks the exit code, and shows all that the program printed where it is another one.
     #[track_caller]
-    #[must_use]
+    #[allow(clippy::return_self_not_must_use, reason = "most tests need only the check")]
     pub fn expect_code(self, expected: i32) -> Self {
         assert!(self.code == Some(expected), "expected exit code {expected}\n{self}");
         self

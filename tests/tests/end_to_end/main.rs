@@ -3,17 +3,17 @@
 //! One binary, so that the one trained model that most tests look at is trained once ([`trained`]).
 #![allow(clippy::unwrap_used, reason = "a test whose scene cannot be set has failed")]
 
-//mod bad_input;
+mod bad_input;
 mod checkpoint;
-//mod full_disk;
+mod full_disk;
 mod generate;
-//mod original_folders;
+mod original_folders;
 mod pipeline;
-//mod resume;
+mod resume;
 mod scenes;
-//mod settings_live;
-//mod settings_problems;
-//mod tampering;
+mod settings_live;
+mod settings_problems;
+mod tampering;
 mod trained;
 mod watched;
 mod workplace;

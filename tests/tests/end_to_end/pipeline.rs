@@ -140,8 +140,9 @@ fn phantoms_are_drawn_trained_on_and_scored_against_what_was_drawn() {
         .map(|folder| fs::read(place.path(folder).join("images").join("phantom_000001.png")).unwrap())
         .into();
     assert_eq!(images.len(), 1);
-    let refused = place.train("dataset phantoms --out drawn --samples 4").expect_code(2);
-    assert!(refused.stderr.contains("drawn"), "{refused}");
+    place.write("other/mine.txt", "not drawn");
+    let refused = place.train("dataset phantoms --out other --samples 4").expect_code(2);
+    assert!(refused.stderr.contains("other") && place.has("other/mine.txt"), "{refused}");
 
     place.write("settings.json", tiny_settings(&[("dataset.MAX_REPORT_SIZE", json!(96))]));
     place.train("train --data drawn --settings settings.json --out checkpoint").expect_code(0);

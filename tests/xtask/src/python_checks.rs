@@ -82,8 +82,9 @@ fn made(cache: &Cache, pin: &str, requirements: &Path) -> Result<PathBuf> {
 fn fill(python: &OsString, requirements: &Path, folder: &Path) -> Result<Contents> {
     println!("fetching Python's readers for the checks ({DOWNLOAD})");
     text_of(Command::new(python).args(["-m", "venv", "--without-pip"]).arg(folder))?;
-    let packages =
-        text_of(Command::new(executable(folder)).args(["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]))?;
+    let packages = text_of(
+        Command::new(executable(folder)).args(["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]),
+    )?;
     let downloads = folder.join(".downloads");
     fs::create_dir(&downloads).with_context(|| format!("`{}` cannot be made", downloads.display()))?;
     let status = Command::new(python)
@@ -129,8 +130,7 @@ fn list(folder: &Path, prefix: &str, contents: &mut Contents) -> Result<()> {
 
 fn text_of(command: &mut Command) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output =
-        command.stdin(Stdio::null()).output().with_context(|| format!("`{program}` cannot be started"))?;
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("`{program}` cannot be started"))?;
     ensure!(
         output.status.success(),
         "`{program}` failed ({})\n{}",

@@ -62,7 +62,7 @@ pub struct Evaluation {
     pub tokens: TokenScores,
     /// Different texts written.
     pub distinct_reports: usize,
-    /// Texts equal to their reference, as tokens.
+    /// Texts equal to their reference as far as the model could write it (cut to its longest report).
     pub exact_reports: usize,
     /// Mean seconds per report, drafting alone.
     pub seconds_per_report: f64,
@@ -75,6 +75,8 @@ pub struct Evaluation {
 struct Case {
     study: Study,
     draft: Draft,
+    /// The reference as the model could write it at best: cut to its longest report, in its own vocabulary.
+    attainable: String,
 }
 
 /// Evaluates a bundle on a data set and writes `index.html`, `results.json` and `reports.csv` to the results folder.
@@ -103,8 +105,12 @@ pub fn evaluate(request: &EvaluateRequest) -> anyhow::Result<Evaluation> {
 
     let texts: Vec<&str> = loaded.studies.iter().map(|study| study.text.as_str()).collect();
     let forced = teacher_forced::score(&bundle, &session, &images, &texts, batch)?;
-    let cases: Vec<Case> =
-        loaded.studies.iter().cloned().zip(drafts).map(|(study, draft)| Case { study, draft }).collect();
+    let studies = loaded.studies.iter().cloned();
+    let cases: Vec<Case> = studies
+        .zip(drafts)
+        .zip(&forced.references)
+        .map(|((study, draft), reference)| Case { study, draft, attainable: drafter.text(spoken(&bundle, reference)) })
+        .collect();
     let observations = observations::compare(&request.data.join(crate::phantoms::dataset::FINDINGS_FILE), &cases)?;
     let distinct: std::collections::HashSet<&str> = cases.iter().map(|case| case.draft.text.as_str()).collect();
     let manifest = bundle.manifest();
@@ -116,7 +122,7 @@ pub fn evaluate(request: &EvaluateRequest) -> anyhow::Result<Evaluation> {
         data: request.data.display().to_string(),
         studies: cases.len(),
         unreadable: loaded.problems.len(),
-        exact_reports: exact(&cases, &forced.references),
+        exact_reports: cases.iter().filter(|case| case.draft.text == case.attainable).count(),
         tokens: forced.scores,
         distinct_reports: distinct.len(),
         seconds_per_report: seconds / cases.len() as f64,
@@ -154,15 +160,11 @@ fn load(request: &EvaluateRequest, bundle: &Bundle, settings: &Settings) -> anyh
     Ok(loaded)
 }
 
-/// Drafts that say exactly what their reference says, token by token.
-fn exact(cases: &[Case], references: &[Vec<u32>]) -> usize {
-    let equal = |(case, reference): &(&Case, &Vec<u32>)| {
-        let spoken = &case.draft.sequence.tokens;
-        reference.len() > spoken.len()
-            && reference[1..=spoken.len()] == spoken[..]
-            && reference.len() - spoken.len() <= 2
-    };
-    cases.iter().zip(references).filter(equal).count()
+/// A reference's tokens without start and end.
+fn spoken<'r>(bundle: &Bundle, reference: &'r [u32]) -> &'r [u32] {
+    let vocabulary = &bundle.manifest().vocabulary;
+    let reference = reference.strip_prefix(&[vocabulary.start()]).unwrap_or(reference);
+    reference.strip_suffix(&[vocabulary.end()]).unwrap_or(reference)
 }
 
 fn progress_bar(images: u64) -> ProgressBar {

@@ -26,13 +26,14 @@ pub(super) fn write_all(out: &Path, evaluation: &Evaluation, cases: &[Case], loa
 
 fn reports(evaluation: &Evaluation, cases: &[Case]) -> anyhow::Result<Vec<u8>> {
     let mut csv = csv::Writer::from_writer(Vec::new());
-    csv.write_record(["id", "text", "reference", "mean_log_probability", "tokens", "notice"])?;
+    csv.write_record(["id", "text", "reference", "attainable", "mean_log_probability", "tokens", "notice"])?;
     for case in cases {
         let (probability, tokens) = (case.draft.sequence.mean_log_probability(), case.draft.sequence.tokens.len());
         csv.write_record([
             case.study.id.as_str(),
             &case.draft.text,
             &case.study.text,
+            &case.attainable,
             &probability.to_string(),
             &tokens.to_string(),
             &evaluation.notice,

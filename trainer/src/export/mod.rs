@@ -3,6 +3,8 @@
 mod card;
 mod checkpoint;
 mod graphs;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::path::Path;

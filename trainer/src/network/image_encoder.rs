@@ -14,6 +14,10 @@ use crate::onnx::{GraphBuilder, Value};
 /// Added to an image's standard deviation (grey values 0..1): a constant image gives zeros, not infinities.
 const DEVIATION_FLOOR: f64 = 1e-3;
 
+/// Positions start about as large as the projected features beside them, so that left and right differ from the first
+/// step on.
+const POSITION_DEVIATION: f32 = 0.5;
+
 /// The image half of the network.
 #[derive(Debug)]
 pub struct ImageEncoder {
@@ -43,7 +47,7 @@ impl ImageEncoder {
             standardise,
             blocks,
             projection: Linear::new(layout, "image_projection", channels, dims),
-            positions: layout.add("image_positions", &[tokens[0], dims], Init::Normal(0.02), false),
+            positions: layout.add("image_positions", &[tokens[0], dims], Init::Normal(POSITION_DEVIATION), false),
             tokens,
             layers: (0..arch.encoders)
                 .map(|index| EncoderLayer::new(layout, index, shape, arch.ffn_dims as i64))

@@ -2,8 +2,21 @@
 //!
 //! To add one: a file here with a function of the type [`Run`], and a line in [`PROOFS`].
 
+mod checkpoints;
+mod decode_peer;
 pub mod deps;
+mod figures;
+mod onnx_python;
+mod parity;
+mod peer;
+mod programs;
+pub mod overfit;
 pub mod radiographs;
+mod resume_kill;
+mod safetensors;
+mod slim;
+mod train_peer;
+mod words;
 
 use anyhow::{Result, bail};
 
@@ -24,6 +37,41 @@ const PROOFS: &[Proof] = &[
         name: "deps",
         about: "the runtime needs no libtorch, the models crate neither libtorch nor ONNX Runtime",
         run: deps::run,
+    },
+    Proof {
+        name: "parity",
+        about: "an exported bundle computes what libtorch computes, and writes what it writes [--texts N]",
+        run: parity::run,
+    },
+    Proof {
+        name: "onnx-python",
+        about: "Python's onnx accepts the graphs, its onnxruntime says the same tokens [--images N] [--python PATH]",
+        run: onnx_python::run,
+    },
+    Proof {
+        name: "resume-kill",
+        about: "a training that is killed ten times ends as one that is not [--kills N] [--seed S] [--epochs N]",
+        run: resume_kill::run,
+    },
+    Proof {
+        name: "slim",
+        about: "size, start and memory of the deployed program [--bundle DIR] [--processes N]",
+        run: slim::run,
+    },
+    Proof {
+        name: "decode-peer",
+        about: "decoding speed beside Python's onnxruntime, same graph [--rounds N] [--shared] [--python PATH]",
+        run: decode_peer::run,
+    },
+    Proof {
+        name: "train-peer",
+        about: "training speed beside plain PyTorch, same network --python PATH [--rounds N] [--shared]",
+        run: train_peer::run,
+    },
+    Proof {
+        name: "overfit",
+        about: "a network that learns 32 real pairs by heart reproduces them through the deployed runtime",
+        run: overfit::run,
     },
     Proof {
         name: "radiographs",

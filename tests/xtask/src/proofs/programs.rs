@@ -86,7 +86,9 @@ pub fn python(workspace: &Workspace, named: Option<&str>) -> Result<PathBuf> {
     python_checks::ensure_linked(workspace)?;
     match python_checks::interpreter(workspace) {
         Some(python) => Ok(python),
-        None => bail!("the Python environment of the checks has no interpreter\nhint: cargo xtask setup --python-checks"),
+        None => {
+            bail!("the Python environment of the checks has no interpreter\nhint: cargo xtask setup --python-checks")
+        }
     }
 }
 

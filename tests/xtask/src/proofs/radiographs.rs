@@ -4,6 +4,7 @@
 //! public layout `chest_xray/train/{NORMAL,PNEUMONIA}`. The texts are made from the labels and claim no more than these
 //! say. A tenth of the persons is held out. A pipeline proof, not a diagnosis: a split inside one folder flatters.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -70,8 +71,10 @@ fn write_data_set(corpus: &Path, out: &Path) -> Result<BTreeMap<String, &'static
     fs::create_dir_all(out).with_context(|| format!("`{}` cannot be made", out.display()))?;
     let images = fs::canonicalize(corpus)?;
     link(&images, &out.join("images"))?;
-    let mut table = String::from("id,text,patient,split\n");
-    let mut list = String::from("path\n");
+    let mut table = csv::Writer::from_path(out.join("XREPORT_dataset.csv"))?;
+    table.write_record(["id", "text", "patient", "split"])?;
+    let mut list = csv::Writer::from_path(out.with_file_name("held-out.csv"))?;
+    list.write_record(["path"])?;
     let mut held_out = BTreeMap::new();
     for class in ["NORMAL", "PNEUMONIA"] {
         let mut names: Vec<String> = fs::read_dir(images.join(class))?
@@ -84,16 +87,17 @@ fn write_data_set(corpus: &Path, out: &Path) -> Result<BTreeMap<String, &'static
             let id = format!("{class}/{name}");
             let held = Sha256::digest(format!("held out {person}"))[0] < (256 * u16::from(HELD_OUT) / 100) as u8;
             let split = if held { "validation" } else { "train" };
-            table += &format!("{id},\"{text}\",{person},{split}\n");
+            table.write_record([&id, text, &person, split])?;
             if held {
-                list += &format!("dataset/images/{id}\n");
-                held_out.insert(format!("dataset/images/{id}"), text);
+                let path = format!("dataset/images/{id}");
+                list.write_record([&path])?;
+                held_out.insert(path, text);
             }
         }
     }
-    fs::write(out.join("XREPORT_dataset.csv"), table)?;
+    table.flush()?;
+    list.flush()?;
     fs::write(out.join("NOTICE.txt"), "taught texts made from labels, mostly of children; a proof of the pipeline\n")?;
-    fs::write(out.with_file_name("held-out.csv"), list)?;
     Ok(held_out)
 }
 
@@ -172,7 +176,11 @@ fn auroc(scored: &[(f64, bool)]) -> f64 {
     for (positive, _) in scored.iter().filter(|(_, truth)| *truth) {
         for (negative, _) in scored.iter().filter(|(_, truth)| !*truth) {
             pairs += 1.0;
-            wins += if positive > negative { 1.0 } else { 0.5 * f64::from(u8::from(positive == negative)) };
+            wins += match positive.total_cmp(negative) {
+                Ordering::Greater => 1.0,
+                Ordering::Equal => 0.5,
+                Ordering::Less => 0.0,
+            };
         }
     }
     wins / pairs

@@ -1,0 +1,114 @@
+//! A disk that is full, or read-only: told by name, nothing half-written, and what was saved before still loads.
+#![cfg(target_os = "linux")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+use xreport_tests::skipped;
+
+use crate::checkpoint::Checkpoint;
+use crate::trained::with_model;
+use crate::workplace::Workplace;
+
+/// A disk in memory, which only root may make. Gone when it is dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Of `kilobytes` at `folder`; `None`, with a word, where it cannot be made.
+    fn make(folder: &Path, kilobytes: usize) -> Option<Self> {
+        std::fs::create_dir_all(folder).unwrap();
+        if mount(&format!("size={kilobytes}k"), folder) {
+            return Some(Self(folder.to_owned()));
+        }
+        skipped("no small disk can be mounted here (it takes root)");
+        None
+    }
+
+    fn change(&self, options: &str) {
+        assert!(mount(&format!("remount,{options}"), &self.0), "remount,{options}");
+    }
+}
+
+fn mount(options: &str, folder: &Path) -> bool {
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(folder);
+    mount.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn drafts_that_do_not_fit_leave_nothing_half_written() {
+    let place = with_model();
+    for (out, named) in [
+        ("disk/drafts.csv", "disk/drafts.csv"),
+        ("disk/drafts.jsonl", "disk/drafts.jsonl"),
+        ("disk/reports", "disk/reports/"),
+    ] {
+        let Some(disk) = SmallDisk::make(&place.path("disk"), 4) else { return };
+        let run = place.xreport(&format!("generate data/images --model model --out {out}")).expect_code(2);
+        assert!(run.stderr.contains(&format!("cannot write `{named}")), "{run}");
+        assert!(run.stderr.to_lowercase().contains("no space left"), "{run}");
+        assert!(run.stderr.contains("hint: "), "{run}");
+        let left = place.files("disk");
+        assert!(left.iter().all(|file| file.ends_with(".png.txt")), "only whole reports are left: {left:?}");
+        for report in left {
+            assert!(place.read(&format!("disk/{report}")).ends_with("[draft, not for diagnostic use]\n"), "{report}");
+        }
+        drop(disk);
+    }
+}
+
+#[test]
+fn a_read_only_disk_is_told() {
+    let place = with_model();
+    let Some(disk) = SmallDisk::make(&place.path("disk"), 64) else { return };
+    disk.change("ro");
+    for out in ["disk/drafts.csv", "disk/reports"] {
+        let run = place.xreport(&format!("generate data/images --model model --out {out}")).expect_code(2);
+        assert!(run.stderr.contains("cannot write `disk/") && run.stderr.contains("Read-only"), "{run}");
+    }
+    let place_of_settings = Workplace::with_data(4, &[]);
+    std::fs::copy(place_of_settings.path("settings.json"), place.path("settings.json")).unwrap();
+    let run = place.train("train --data data --settings settings.json --out disk/run").expect_code(2);
+    assert!(run.stderr.contains("disk/run"), "{run}");
+}
+
+#[test]
+fn a_disk_that_fills_up_costs_no_checkpoint_and_training_goes_on_when_there_is_room() {
+    let changes = [("training.EPOCHS", json!(3)), ("training.USE_TENSORBOARD", json!(false))];
+    let place = Workplace::with_data(20, &changes);
+    place.train("train --data data --settings settings.json --out whole").expect_code(0);
+    let checkpoint = std::fs::metadata(place.path("whole/last.safetensors")).unwrap().len() as usize / 1024;
+
+    // Room for the best and the last of the first epoch, not for the second's, which is written beside them first.
+    let Some(disk) = SmallDisk::make(&place.path("disk"), checkpoint * 5 / 2 + 100) else { return };
+    let run = place.train("train --data data --settings settings.json --out disk/run").expect_code(2);
+    assert!(run.stderr.contains("the checkpoint was not saved; the one before it is still whole"), "{run}");
+    assert!(run.stderr.contains("no space left") && run.stderr.contains("hint: "), "{run}");
+    assert!(run.stderr.contains(".safetensors"), "the file is named: {run}");
+    assert!(place.leftovers("disk").is_empty(), "{:?}", place.leftovers("disk"));
+    assert_eq!(Checkpoint::read(&place.path("disk/run/last.safetensors")).number("epoch"), 1);
+
+    disk.change(&format!("size={}k", checkpoint * 20));
+    place.train("resume disk/run").expect_code(0);
+    for file in ["last.safetensors", "best.safetensors"] {
+        let read = |folder: &str| Checkpoint::read(&place.path(folder).join(file));
+        read("disk/run").assert_same_run(&read("whole"));
+    }
+}
+
+#[test]
+fn no_room_for_the_first_checkpoint_is_told() {
+    let place = Workplace::with_data(12, &[("training.USE_TENSORBOARD", json!(false))]);
+    let Some(_disk) = SmallDisk::make(&place.path("disk"), 300) else { return };
+    let run = place.train("train --data data --settings settings.json --out disk/run").expect_code(2);
+    assert!(run.stderr.contains("no space left") && run.stderr.contains("disk/run/"), "{run}");
+    assert!(place.leftovers("disk").is_empty(), "{:?}", place.leftovers("disk"));
+    assert!(!place.has("disk/run/last.safetensors"));
+}
