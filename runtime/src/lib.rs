@@ -8,6 +8,7 @@
 pub mod decoding;
 pub mod device;
 pub mod drafting;
+pub mod failure;
 pub mod generate;
 pub mod inputs;
 pub mod model;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use commands::{Command, exit};
+use xreport_runtime::failure::message;
 
 /// Drafts radiology reports from chest X-rays. Drafts are not for diagnostic use.
 #[derive(Debug, Parser)]
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command.run() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", message(error.as_ref()));
             ExitCode::from(exit::UNUSABLE)
         }
     }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use commands::Command;
+use xreport_runtime::failure::message;
 
 /// Exit code of usage, settings, data and bundle errors.
 const UNUSABLE: u8 = 2;
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", message(error.as_ref()));
             ExitCode::from(UNUSABLE)
         }
     }

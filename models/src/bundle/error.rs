@@ -14,7 +14,7 @@ pub enum BundleError {
     #[error("no bundle at `{}`: it holds neither `bundle.json` nor `bundle/bundle.json`\nhint: name a bundle folder or a checkpoint folder of xreport-train", .0.display())]
     NotABundle(PathBuf),
     /// A file cannot be read.
-    #[error("cannot read `{}`: {source}", path.display())]
+    #[error("cannot read `{}`: {source}\nhint: {RESTORE}", path.display())]
     Read {
         /// The file.
         path: PathBuf,

@@ -7,6 +7,7 @@ use clap::Args;
 use xreport_models::bundle::Bundle;
 use xreport_runtime::device::DeviceRequest;
 use xreport_runtime::drafting::Drafter;
+use xreport_runtime::failure::message;
 use xreport_runtime::model::{SessionOptions, cuda_provider_beside};
 use xreport_runtime::onnxruntime;
 
@@ -49,7 +50,7 @@ impl Doctor {
 fn check(label: &str, found: &anyhow::Result<String>) -> bool {
     match found {
         Ok(found) => println!("{label:<15} {found}"),
-        Err(problem) => println!("{label:<15} PROBLEM: {problem:#}"),
+        Err(problem) => println!("{label:<15} PROBLEM: {}", message(problem.as_ref())),
     }
     found.is_ok()
 }

@@ -17,7 +17,8 @@ fn bare_commands_walk_the_whole_way() {
     copy(&place.path("dataset/images"), &place.path("generation/input_images"));
 
     let trained = place.train("train --stop-after-epochs 1").expect_code(0);
-    let names: Vec<_> = fs::read_dir(place.path("checkpoints")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: Vec<_> =
+        fs::read_dir(place.path("checkpoints")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     let [name] = &names[..] else { panic!("one checkpoint expected: {names:?}") };
     let name = name.to_string_lossy();
     assert!(name.starts_with("XREPORT-"), "{name}");

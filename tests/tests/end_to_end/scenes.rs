@@ -1,5 +1,6 @@
 //! A data set that a tiny network learns in a few seconds: a bright disc in one of four corners, and what is said of it.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -42,7 +43,7 @@ pub fn write(folder: &Path, studies: usize) {
     let mut table = String::from("id,text\n");
     for index in 0..studies {
         image(index).save(images.join(format!("{}.png", id(index)))).unwrap();
-        table += &format!("{},\"{}\"\n", id(index), text(index));
+        writeln!(table, "{},\"{}\"", id(index), text(index)).unwrap();
     }
     fs::write(folder.join("XREPORT_dataset.csv"), table).unwrap();
 }

@@ -1,6 +1,7 @@
 //! Every key of `settings/configurations.json` is alive: changed, it changes what the programs do.
 //!
 //! One short run per key, beside one run that all are compared with ([`baseline`]).
+#![allow(clippy::float_cmp, reason = "runs are deterministic: what is the same is the same to the last bit")]
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;

@@ -42,8 +42,12 @@ fn all_problems_are_told_together_with_file_line_and_fix() {
     ] {
         let at = said.find(place).unwrap_or_else(|| panic!("`{place}` expected\n{run}"));
         // A problem goes on in indented lines.
-        let problem: Vec<&str> =
-            said[at..].lines().enumerate().take_while(|(n, line)| *n == 0 || line.starts_with("  ")).map(|p| p.1).collect();
+        let problem: Vec<&str> = said[at..]
+            .lines()
+            .enumerate()
+            .take_while(|(n, line)| *n == 0 || line.starts_with("  "))
+            .map(|p| p.1)
+            .collect();
         let problem = problem.join("\n");
         assert!(problem.contains(expected) && problem.contains(fix), "`{expected}`, `{fix}` expected in\n{problem}");
         assert!(problem.contains("hint: "), "{problem}");
@@ -55,16 +59,14 @@ fn all_problems_are_told_together_with_file_line_and_fix() {
 #[test]
 fn every_command_that_takes_settings_refuses_the_same() {
     let place = Workplace::with_data(4, &[]);
-    for line in [
-        "train --data data --out run",
-        "init --out run",
-        "evaluate --model nowhere --data data",
-        "bench",
-    ] {
+    for line in ["train --data data --out run", "init --out run", "evaluate --model nowhere --data data", "bench"] {
         let run = place.train(&format!("{line} --settings settings.json --set training.EPOCHS=many")).expect_code(2);
         assert!(run.stderr.contains("--set: `training.EPOCHS`"), "{run}");
         let run = place.train(&format!("{line} --settings absent.json")).expect_code(2);
-        assert!(run.stderr.contains("cannot read the settings `absent.json`") && run.stderr.contains("hint: "), "{run}");
+        assert!(
+            run.stderr.contains("cannot read the settings `absent.json`") && run.stderr.contains("hint: "),
+            "{run}"
+        );
         assert!(!place.has("run"));
     }
 }

@@ -34,7 +34,8 @@ fn refused_at(bundle: &Path, file: &str, places: impl Iterator<Item = u64>, mask
     for place in places {
         for &mask in masks {
             flipped.flip(place, mask);
-            let error = Bundle::load(bundle).err().unwrap_or_else(|| panic!("`{file}`, byte {place} ^ {mask:#x}: loads"));
+            let error =
+                Bundle::load(bundle).err().unwrap_or_else(|| panic!("`{file}`, byte {place} ^ {mask:#x}: loads"));
             assert!(error.to_string().contains(file), "`{file}`, byte {place} ^ {mask:#x}: {error}");
             flipped.flip(place, mask);
         }

@@ -37,7 +37,7 @@ pub fn trained() -> &'static Trained {
 
 /// Removes what earlier test runs left: a static is never dropped.
 fn sweep() {
-    const HOUR: Duration = Duration::from_secs(3600);
+    const HOUR: Duration = Duration::from_hours(1);
     for entry in fs::read_dir(workplace::BESIDE_THE_BUILD).into_iter().flatten().flatten() {
         let ours = entry.file_name().to_string_lossy().starts_with(workplace::PREFIX);
         let age = entry.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|time| time.elapsed().ok());

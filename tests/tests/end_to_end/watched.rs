@@ -11,7 +11,7 @@ use xreport_tests::Run;
 /// How often a running program is looked at.
 const LOOK: Duration = Duration::from_millis(2);
 /// After this a program hangs. Far above what any needs, however busy the machine: no measure of speed.
-const HANGS: Duration = Duration::from_secs(300);
+const HANGS: Duration = Duration::from_mins(10);
 
 /// A running program.
 pub struct Watched {

@@ -101,8 +101,9 @@ impl Workplace {
 
     /// Names below the folder that an unfinished write would have left.
     pub fn leftovers(&self, relative: &str) -> Vec<String> {
-        let unfinished =
-            |name: &String| Path::new(name).extension().is_some_and(|extension| extension == "tmp" || extension == "part");
+        let unfinished = |name: &String| {
+            Path::new(name).extension().is_some_and(|extension| extension == "tmp" || extension == "part")
+        };
         self.files(relative).into_iter().filter(unfinished).collect()
     }
 
@@ -120,6 +121,8 @@ impl Workplace {
     pub fn command(&self, program: &str, line: &str) -> Command {
         let mut command = command(program);
         command.current_dir(self.folder.path()).args(line.split_whitespace());
+        // libtorch's threads spin while they wait, by default: where more run than there are cores, for seconds.
+        command.env("OMP_WAIT_POLICY", "passive");
         command
     }
 }

@@ -34,7 +34,7 @@ impl DatasetCommand {
 /// Draw thorax phantoms whose findings are known exactly.
 #[derive(Debug, Args)]
 pub struct Phantoms {
-    /// Folder of the data set; must not exist, or be empty
+    /// Folder of the data set; replaced where it holds drawn phantoms and nothing else
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Images

@@ -26,7 +26,7 @@ pub(super) fn write_all(out: &Path, evaluation: &Evaluation, cases: &[Case], loa
 
 fn reports(evaluation: &Evaluation, cases: &[Case]) -> anyhow::Result<Vec<u8>> {
     let mut csv = csv::Writer::from_writer(Vec::new());
-    csv.write_record(["id", "text", "reference", "attainable", "mean_log_probability", "tokens", "notice"])?;
+    csv.write_record(["id", "text", "reference", "attainable", "mean_log_probability", "tokens", "seconds", "notice"])?;
     for case in cases {
         let (probability, tokens) = (case.draft.sequence.mean_log_probability(), case.draft.sequence.tokens.len());
         csv.write_record([
@@ -36,6 +36,7 @@ fn reports(evaluation: &Evaluation, cases: &[Case]) -> anyhow::Result<Vec<u8>> {
             &case.attainable,
             &probability.to_string(),
             &tokens.to_string(),
+            &case.draft.seconds.to_string(),
             &evaluation.notice,
         ])?;
     }

@@ -31,9 +31,11 @@ impl HeadShape {
 }
 
 /// Attention of split heads, `[B, heads, N, head_dims]` each → `[B, N, heads·head_dims]`.
-fn attend(query: &Tensor, key: &Tensor, value: &Tensor, dropout: f64, causal: bool) -> Tensor {
+///
+/// Without dropout on the attention weights: libtorch's fused kernel for the CPU has none, and the residual stream has it.
+fn attend(query: &Tensor, key: &Tensor, value: &Tensor, causal: bool) -> Tensor {
     let context =
-        Tensor::scaled_dot_product_attention(query, key, value, None::<&Tensor>, dropout, causal, None, false);
+        Tensor::scaled_dot_product_attention(query, key, value, None::<&Tensor>, 0.0, causal, None, false);
     context.transpose(1, 2).flatten(2, 3)
 }
 
@@ -87,10 +89,10 @@ impl SelfAttention {
     }
 
     /// `f32 [B, N, D]` → `f32 [B, N, D]`; `causal`: a token sees itself and what stands before it.
-    pub fn forward(&self, weights: &Weights, x: &Tensor, dropout: f64, causal: bool) -> Tensor {
+    pub fn forward(&self, weights: &Weights, x: &Tensor, causal: bool) -> Tensor {
         let qkv = self.qkv.forward(weights, x).chunk(3, -1);
         let [query, key, value] = [0, 1, 2].map(|index| self.shape.split(&qkv[index]));
-        self.output.forward(weights, &attend(&query, &key, &value, dropout, causal))
+        self.output.forward(weights, &attend(&query, &key, &value, causal))
     }
 
     /// The whole sequence at once, without a mask, in ONNX: `f32 [B, N, D]` → `f32 [B, N, D]`.
@@ -139,11 +141,11 @@ impl CrossAttention {
     }
 
     /// Text `f32 [B, N, D]` over image tokens `f32 [B, S, D]` → `f32 [B, N, D]`.
-    pub fn forward(&self, weights: &Weights, x: &Tensor, memory: &Tensor, dropout: f64) -> Tensor {
+    pub fn forward(&self, weights: &Weights, x: &Tensor, memory: &Tensor) -> Tensor {
         let query = self.shape.split(&self.query.forward(weights, x));
         let key_value = self.key_value.forward(weights, memory).chunk(2, -1);
         let [key, value] = [0, 1].map(|index| self.shape.split(&key_value[index]));
-        self.output.forward(weights, &attend(&query, &key, &value, dropout, false))
+        self.output.forward(weights, &attend(&query, &key, &value, false))
     }
 
     /// Keys and values of the image tokens in ONNX under the given names, `f32 [B, heads, S, head_dims]` each: computed

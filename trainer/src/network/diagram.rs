@@ -78,7 +78,7 @@ fn text_boxes(network: &Network, heads: &str) -> Vec<LayerBox> {
         role: LayerRole::Transformer,
         name: format!("decoder {}", index + 1),
         detail: heads.to_owned(),
-        parts: vec!["causal self-attention".into(), "cross-attention".into(), "feed-forward".into()],
+        parts: vec!["causal attention".into(), "cross-attention".into(), "feed-forward".into()],
         output_shape: text.clone(),
         parameters: count(&format!("decoder.{index}.")),
         ..input.clone()

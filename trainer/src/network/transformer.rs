@@ -60,7 +60,7 @@ impl EncoderLayer {
 
     /// `f32 [B, S, D]` → `f32 [B, S, D]`; `dropout` 0 outside training.
     pub fn forward(&self, weights: &Weights, x: &Tensor, dropout: f64) -> Tensor {
-        let attended = self.attention.forward(weights, &self.attention_norm.forward(weights, x), dropout, false);
+        let attended = self.attention.forward(weights, &self.attention_norm.forward(weights, x), false);
         let x = residual(x, &attended, dropout);
         residual(&x, &self.ffn.forward(weights, &self.ffn_norm.forward(weights, &x)), dropout)
     }
@@ -102,9 +102,9 @@ impl DecoderLayer {
 
     /// Text `f32 [B, T, D]` and image tokens `f32 [B, S, D]` → `f32 [B, T, D]`; `dropout` 0 outside training.
     pub fn forward(&self, weights: &Weights, x: &Tensor, memory: &Tensor, dropout: f64) -> Tensor {
-        let own = self.self_attention.forward(weights, &self.self_norm.forward(weights, x), dropout, true);
+        let own = self.self_attention.forward(weights, &self.self_norm.forward(weights, x), true);
         let x = residual(x, &own, dropout);
-        let cross = self.cross_attention.forward(weights, &self.cross_norm.forward(weights, &x), memory, dropout);
+        let cross = self.cross_attention.forward(weights, &self.cross_norm.forward(weights, &x), memory);
         let x = residual(&x, &cross, dropout);
         residual(&x, &self.ffn.forward(weights, &self.ffn_norm.forward(weights, &x)), dropout)
     }

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::programs::Programs;
 use crate::phases::{phase, succeeds};
 use crate::workspace::Workspace;
 
@@ -33,7 +34,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     }
     let pairs = pairs.canonicalize()?;
     let pairs = pairs.to_str().context("the data set's path is not UTF-8")?;
-    let programs = workspace.build_programs("release")?;
+    let programs = Programs::built(workspace)?;
     let work = workspace.path(WORK);
     if work.exists() {
         fs::remove_dir_all(&work).with_context(|| format!("`{}` cannot be removed", work.display()))?;
@@ -42,8 +43,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     fs::write(work.join("settings.json"), SETTINGS)?;
     let run = |program: &str, words: &[&str]| -> Result<()> {
         println!("   {program} {}", words.join(" "));
-        let program = programs.get(program).with_context(|| format!("the workspace has no program `{program}`"))?;
-        ensure!(succeeds(Command::new(program).args(words).current_dir(&work))?, "it failed: see above");
+        ensure!(succeeds(Command::new(programs.path(program)?).args(words).current_dir(&work))?, "it failed: see above");
         Ok(())
     };
     phase("train", || {
@@ -61,7 +61,9 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
         let row: serde_json::Value = serde_json::from_str(line)?;
         let id = row["id"].as_str().unwrap_or_default();
         let id = id.rsplit_once('.').map_or(id, |(stem, _)| stem);
-        back += usize::from(expected.iter().any(|(known, text)| known == id && Some(text.as_str()) == row["text"].as_str()));
+        back += usize::from(
+            expected.iter().any(|(known, text)| known == id && Some(text.as_str()) == row["text"].as_str()),
+        );
     }
     println!("   {back} of {} texts came back (target {TARGET})", expected.len());
     Ok(expected.len() == 32 && back >= TARGET)

@@ -13,6 +13,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
+use super::programs::Programs;
 use crate::phases::{phase, succeeds};
 use crate::workspace::Workspace;
 
@@ -37,7 +38,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     if !corpus.join("NORMAL").is_dir() {
         bail!("`{}` has no folder NORMAL\nhint: name the corpus's chest_xray/train folder", corpus.display());
     }
-    let programs = workspace.build_programs("release")?;
+    let programs = Programs::built(workspace)?;
     let work = workspace.path(WORK);
     if work.exists() {
         fs::remove_dir_all(&work).with_context(|| format!("`{}` cannot be removed", work.display()))?;
@@ -46,13 +47,14 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     println!("   {} images of {HELD_OUT} % of the persons are held out", held_out.len());
     let run = |program: &str, words: &[&str]| -> Result<()> {
         println!("   {program} {}", words.join(" "));
-        let program = programs.get(program).with_context(|| format!("the workspace has no program `{program}`"))?;
-        ensure!(succeeds(Command::new(program).args(words).current_dir(&work))?, "it failed: see above");
+        ensure!(succeeds(Command::new(programs.path(program)?).args(words).current_dir(&work))?, "it failed: see above");
         Ok(())
     };
     let settings = workspace.path("settings/radiographs.json");
     let settings = settings.to_str().context("the path of the source tree is not UTF-8")?;
-    phase("train", || run("xreport-train", &["train", "--data", "dataset", "--settings", settings, "--out", "checkpoint"]))?;
+    phase("train", || {
+        run("xreport-train", &["train", "--data", "dataset", "--settings", settings, "--out", "checkpoint"])
+    })?;
     phase("draft", || {
         let to = ["generate", "held-out.csv", "--model", "checkpoint", "--token-ids", "--out", "drafts.jsonl"];
         run("xreport", &to)
