@@ -34,8 +34,7 @@ impl HeadShape {
 ///
 /// Without dropout on the attention weights: libtorch's fused kernel for the CPU has none, and the residual stream has it.
 fn attend(query: &Tensor, key: &Tensor, value: &Tensor, causal: bool) -> Tensor {
-    let context =
-        Tensor::scaled_dot_product_attention(query, key, value, None::<&Tensor>, 0.0, causal, None, false);
+    let context = Tensor::scaled_dot_product_attention(query, key, value, None::<&Tensor>, 0.0, causal, None, false);
     context.transpose(1, 2).flatten(2, 3)
 }
 

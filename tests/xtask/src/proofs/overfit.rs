@@ -43,7 +43,10 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     fs::write(work.join("settings.json"), SETTINGS)?;
     let run = |program: &str, words: &[&str]| -> Result<()> {
         println!("   {program} {}", words.join(" "));
-        ensure!(succeeds(Command::new(programs.path(program)?).args(words).current_dir(&work))?, "it failed: see above");
+        ensure!(
+            succeeds(Command::new(programs.path(program)?).args(words).current_dir(&work))?,
+            "it failed: see above"
+        );
         Ok(())
     };
     phase("train", || {

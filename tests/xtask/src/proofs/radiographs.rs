@@ -47,7 +47,10 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     println!("   {} images of {HELD_OUT} % of the persons are held out", held_out.len());
     let run = |program: &str, words: &[&str]| -> Result<()> {
         println!("   {program} {}", words.join(" "));
-        ensure!(succeeds(Command::new(programs.path(program)?).args(words).current_dir(&work))?, "it failed: see above");
+        ensure!(
+            succeeds(Command::new(programs.path(program)?).args(words).current_dir(&work))?,
+            "it failed: see above"
+        );
         Ok(())
     };
     let settings = workspace.path("settings/radiographs.json");
