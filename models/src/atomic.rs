@@ -96,7 +96,7 @@ pub fn write_file_with(
 ) -> Result<(), AtomicError> {
     let path = path.as_ref();
     let failed = |source| AtomicError::new(path, source);
-    let temporary = Temporary::beside(path, "part")?;
+    let temporary = Temporary::beside(path, PART)?;
     if path.is_dir() {
         return Err(AtomicError::WrongKind { path: path.to_path_buf(), expected: "a file", found: "a folder" });
     }
@@ -136,7 +136,7 @@ impl Staging {
     pub fn beside(target: impl AsRef<Path>) -> Result<Self, AtomicError> {
         let target = target.as_ref().to_path_buf();
         recover(&target)?;
-        let temporary = Temporary::beside(&target, "staging")?;
+        let temporary = Temporary::beside(&target, STAGING)?;
         fs::create_dir(&temporary.path).map_err(|source| AtomicError::new(&target, source))?;
         Ok(Self { temporary, target })
     }
@@ -215,6 +215,13 @@ pub fn recover(target: impl AsRef<Path>) -> Result<bool, AtomicError> {
     Ok(false)
 }
 
+/// Ending of every hidden name.
+const SUFFIX: &str = ".tmp";
+/// Purpose of a file in the making.
+const PART: &str = "part";
+/// Purpose of a folder in the making.
+const STAGING: &str = "staging";
+/// Purpose of an old folder that is being replaced.
 const RETIRED: &str = "old";
 
 /// A hidden file or folder beside a target, removed on drop if it is still there.
@@ -247,12 +254,34 @@ impl Drop for Temporary {
     }
 }
 
+/// Removes the temporary files and folders that killed writers left in `folder`; how many there were.
+///
+/// Only for a folder in which nobody else writes at the moment: what another process is writing looks the same.
+pub fn clear_leftovers(folder: impl AsRef<Path>) -> io::Result<usize> {
+    let mut cleared = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let ours = [PART, STAGING].iter().any(|purpose| name.contains(&format!(".{purpose}-")));
+        if name.starts_with('.') && name.ends_with(SUFFIX) && ours {
+            let path = entry.path();
+            if path.is_dir() {
+                fs::remove_dir_all(path)?;
+            } else {
+                fs::remove_file(path)?;
+            }
+            cleared += 1;
+        }
+    }
+    Ok(cleared)
+}
+
 /// `.NAME.PURPOSE-PROCESS-COUNT.tmp` beside the target, a name of its own for every call.
 fn hidden_name(target: &Path, purpose: &str) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let prefix = hidden_prefix(target, purpose);
-    parent_of(target).join(format!("{prefix}{}-{count}.tmp", process::id()))
+    parent_of(target).join(format!("{prefix}{}-{count}{SUFFIX}", process::id()))
 }
 
 fn hidden_prefix(target: &Path, purpose: &str) -> String {
@@ -312,6 +341,20 @@ mod tests {
             fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn what_killed_writers_left_is_cleared_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = hidden_name(&folder.path().join("last.safetensors"), PART);
+        fs::write(&left, b"half").unwrap();
+        fs::create_dir(hidden_name(&folder.path().join("bundle"), STAGING)).unwrap();
+        let kept = [".hidden.tmp", "a.part-1.tmp", "last.safetensors"];
+        for name in kept {
+            fs::write(folder.path().join(name), b"whole").unwrap();
+        }
+        assert_eq!(clear_leftovers(folder.path()).unwrap(), 2);
+        assert_eq!(names(folder.path()), kept);
     }
 
     #[test]

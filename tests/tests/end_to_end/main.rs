@@ -9,6 +9,7 @@ mod full_disk;
 mod generate;
 mod original_folders;
 mod pipeline;
+mod python_peers;
 mod resume;
 mod scenes;
 mod settings_live;

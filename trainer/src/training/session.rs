@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use xreport_models::atomic::write_file;
+use xreport_models::atomic::{clear_leftovers, write_file};
 use xreport_models::bundle::DRAFT_NOTICE;
 use xreport_models::text::Vocabulary;
 
@@ -176,6 +176,8 @@ fn complete(mut run: Run, data: &Data, stop_after: Option<usize>) -> anyhow::Res
         if run.device == tch::Device::Cpu { "the CPU".to_owned() } else { format!("{:?}", run.device) },
         run.state.threads
     );
+    // A run that was killed while it saved left its half-written file.
+    clear_leftovers(&run.folder)?;
     let stop = interrupt::flag()?;
     let tensorboard = run.state.settings.training.use_tensorboard;
     let mut journal = Journal::open(&run.folder, run.state.step, total, tensorboard)?;
