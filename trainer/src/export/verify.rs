@@ -13,7 +13,7 @@ use xreport_runtime::drafting::Drafter;
 use xreport_runtime::model::{Model, ModelError, SessionOptions};
 
 use super::{ExportError, Trained};
-use crate::network::{Weights, tensor_values};
+use crate::network::{RunningStatistics, Weights, tensor_values};
 
 /// Largest difference of a logit that is allowed, absolute.
 const LOGIT_BOUND: f64 = 1e-4;
@@ -51,9 +51,13 @@ pub struct Verified {
 }
 
 /// libtorch's side of the comparison.
+///
+/// Computed in double precision: the difference then is what the deployed graphs' own rounding makes, not the sum of
+/// two programs' roundings.
 pub(super) struct Reference<'a> {
     trained: &'a Trained<'a>,
     weights: Weights,
+    statistics: RunningStatistics,
     set: &'a VerificationSet,
     /// Per image, the greedy tokens, each with the margin by which it won.
     greedy: Vec<Vec<(u32, f64)>>,
@@ -63,7 +67,9 @@ impl<'a> Reference<'a> {
     /// Decodes the first `texts` images of the set greedily in libtorch: computed once, compared with every variant.
     pub(super) fn compute(trained: &'a Trained, set: &'a VerificationSet, texts: usize) -> Self {
         let _no_grad = tch::no_grad_guard();
-        let mut reference = Self { trained, weights: trained.weights(), set, greedy: Vec::new() };
+        let weights = trained.network.layout.views(&trained.flat.to_kind(Kind::Double));
+        let statistics = trained.statistics.to_double();
+        let mut reference = Self { trained, weights, statistics, set, greedy: Vec::new() };
         let longest = trained.network.config.architecture.max_positions - 1;
         let (start, end) = (trained.vocabulary.start(), trained.vocabulary.end());
         for images in set.images[..texts.min(set.images.len())].chunks(BATCH) {
@@ -80,7 +86,7 @@ impl<'a> Reference<'a> {
         let [height, width, channels] = [arch.image_height, arch.image_width, arch.image_channels].map(|n| n as i64);
         let pixels = Tensor::from_slice(&images.concat()).view([images.len() as i64, height, width, channels]);
         let pixels = pixels.to_device(self.trained.flat.device());
-        self.trained.network.memory(&self.weights, self.trained.statistics, &pixels)
+        self.trained.network.memory(&self.weights, &self.statistics, &pixels)
     }
 
     /// The reports on which logits are compared.

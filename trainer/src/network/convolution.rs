@@ -37,6 +37,13 @@ impl RunningStatistics {
         Self { blocks }
     }
 
+    /// The same in double precision.
+    #[must_use]
+    pub fn to_double(&self) -> Self {
+        let double = |tensor: &Tensor| tensor.to_kind(Kind::Double);
+        Self { blocks: self.blocks.iter().map(|(mean, variance)| (double(mean), double(variance))).collect() }
+    }
+
     /// Names and tensors, as checkpoints store them.
     pub fn named(&self) -> impl Iterator<Item = (String, &Tensor)> {
         self.blocks.iter().enumerate().flat_map(|(index, (mean, variance))| {
@@ -83,9 +90,11 @@ impl ConvBlock {
         x: &Value,
     ) -> Value {
         let (mean, variance) = &statistics.blocks[self.statistics];
-        let factor = weights.get(self.scale) / (variance + EPSILON).sqrt();
-        let bias = weights.get(self.shift) - mean * &factor;
-        let kernel = weights.get(self.kernel).permute([0, 3, 1, 2]) * factor.view([-1, 1, 1, 1]);
+        // In double precision, so that folding adds no rounding of its own beyond the last one.
+        let double = |tensor: &Tensor| tensor.to_kind(Kind::Double);
+        let factor = double(weights.get(self.scale)) / (double(variance) + EPSILON).sqrt();
+        let bias = double(weights.get(self.shift)) - double(mean) * &factor;
+        let kernel = double(weights.get(self.kernel)).permute([0, 3, 1, 2]) * factor.view([-1, 1, 1, 1]);
         let kernel = graph.weight(&[self.outputs, self.inputs, KERNEL, KERNEL], &tensor_values(&kernel));
         let bias = graph.weight(&[self.outputs], &tensor_values(&bias));
         // ReLU directly after the convolution: ONNX Runtime fuses the two.

@@ -66,7 +66,7 @@ impl ImageEncoder {
         dropout: f64,
     ) -> Tensor {
         // The permuted view is channels-last in memory, which is what the CPU's convolutions like best.
-        let mut x = self.normalise(&unit_range(images)).permute([0, 3, 1, 2]);
+        let mut x = self.normalise(&unit_range(images, weights.get(self.positions).kind())).permute([0, 3, 1, 2]);
         for block in &self.blocks {
             x = block.forward(weights, statistics, &x, mode == Mode::Train);
         }

@@ -176,7 +176,7 @@ fn first_rows(table: &Tensor, length: i64) -> Tensor {
     table.narrow(0, 0, length)
 }
 
-/// Pixels `u8` as floats 0..1.
-fn unit_range(images: &Tensor) -> Tensor {
-    images.to_kind(Kind::Float) / 255.0
+/// Pixels `u8` as floats 0..1 of the given kind.
+fn unit_range(images: &Tensor, kind: Kind) -> Tensor {
+    images.to_kind(kind) / 255.0
 }
