@@ -12,9 +12,10 @@ use crate::trained::copy;
 use crate::watched::{Watched, metrics, steps};
 use crate::workplace::{Workplace, tiny_settings};
 
-/// Settings in which everything random takes part: dropout, augmentation, shuffling.
+/// Settings in which everything that a state holds takes part: dropout, augmentation, shuffling, averaged weights.
 fn settings<'a>(changes: &[(&'a str, Value)]) -> Vec<(&'a str, Value)> {
-    let mut all = vec![("dataset.IMG_AUGMENT", json!(true)), ("model.DROPOUT", json!(0.2))];
+    let mut all =
+        vec![("dataset.IMG_AUGMENT", json!(true)), ("model.DROPOUT", json!(0.2)), ("training.EMA_DECAY", json!(0.9))];
     all.extend_from_slice(changes);
     all
 }

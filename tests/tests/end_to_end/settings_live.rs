@@ -50,7 +50,13 @@ impl Trained {
     }
 
     fn epochs(&self) -> usize {
-        self.metrics.iter().filter(|line| line["kind"] == "epoch").count()
+        self.by_epoch("validation_loss").len()
+    }
+
+    /// A number that each epoch states.
+    fn by_epoch(&self, key: &str) -> Vec<f64> {
+        let epochs = self.metrics.iter().filter(|line| line["kind"] == "epoch");
+        epochs.map(|line| line[key].as_f64().unwrap()).collect()
     }
 
     fn architecture(&self, key: &str) -> &Value {
@@ -251,6 +257,26 @@ each_key! {
         assert!(run.by_step("gradient_norm")[0] > 0.5, "told before it is clipped");
         let moment = |run: &Trained| run.checkpoint.largest("optimizer.first_moment");
         assert!(moment(&run) < 0.01 * moment(base), "{} {}", moment(&run), moment(base));
+    }
+    "training.EMA_DECAY" ema_decay_exports_an_average_of_the_weights {
+        let (run, base) = changed(&[("training.EMA_DECAY", json!(0.9))]);
+        assert_eq!(run.by_step("loss"), base.by_step("loss"), "the optimizer goes on from the raw weights");
+        assert_ne!(run.bytes("bundle/weights.bin"), base.bytes("bundle/weights.bin"));
+        let average = run.checkpoint.shapes().iter().any(|(name, _)| name == "average.weights");
+        assert!(average && !base.checkpoint.shapes().iter().any(|(name, _)| name.starts_with("average")));
+    }
+    "training.BEST_BY" best_by_chooses_the_state_that_is_kept {
+        let epochs = ("training.EPOCHS", json!(4));
+        let best = |by: &str, key: &str, sign: f64| {
+            let (run, _) = changed(&[("training.BEST_BY", json!(by)), ("training.LEARNING_RATE", json!(0.05)), epochs.clone()]);
+            let values = run.by_epoch(key);
+            let record = &run.checkpoint.state["best"];
+            let kept = record[key].as_f64().unwrap();
+            assert!(values.iter().all(|value| sign * kept >= sign * value), "{by}: {kept} of {values:?}");
+            record["epoch"].as_u64().unwrap()
+        };
+        let (loss, accuracy) = (best("loss", "validation_loss", -1.0), best("accuracy", "validation_accuracy", 1.0));
+        assert_ne!(loss, accuracy, "here the two part ways: otherwise the test says nothing");
     }
     "training.LABEL_SMOOTHING" label_smoothing_spreads_the_target {
         let (run, base) = changed(&[("training.LABEL_SMOOTHING", json!(0.4))]);

@@ -24,6 +24,7 @@ pub fn export_checkpoint(folder: &Path, out: &Path, texts: usize) -> anyhow::Res
     let state = &stored.state;
     let network = Network::new(NetworkConfig::new(&state.settings, state.vocabulary.len()));
     let tensors = stored.tensors(&network, Device::Cpu)?;
+    let (flat, statistics) = tensors.deployed();
     let set = match load_verification(folder) {
         Ok(set) => set,
         Err(_) if state.data_fingerprint.is_empty() => {
@@ -38,8 +39,8 @@ pub fn export_checkpoint(folder: &Path, out: &Path, texts: usize) -> anyhow::Res
     let name = full.file_name().map_or_else(|| "checkpoint".to_owned(), |name| name.to_string_lossy().into_owned());
     let trained = Trained {
         network: &network,
-        flat: &tensors.flat,
-        statistics: &tensors.statistics,
+        flat,
+        statistics,
         vocabulary: &state.vocabulary,
         tokenizer: &tokenizer,
         preprocessing: &preprocessing,

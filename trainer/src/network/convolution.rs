@@ -44,6 +44,22 @@ impl RunningStatistics {
         Self { blocks: self.blocks.iter().map(|(mean, variance)| (double(mean), double(variance))).collect() }
     }
 
+    /// The same numbers in tensors of their own.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self { blocks: self.blocks.iter().map(|(mean, variance)| (mean.copy(), variance.copy())).collect() }
+    }
+
+    /// Mean and variance of each block in turn.
+    pub fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        self.blocks.iter().flat_map(|(mean, variance)| [mean, variance])
+    }
+
+    /// As [`RunningStatistics::tensors`], to change.
+    pub fn tensors_mut(&mut self) -> impl Iterator<Item = &mut Tensor> {
+        self.blocks.iter_mut().flat_map(|(mean, variance)| [mean, variance])
+    }
+
     /// Names and tensors, as checkpoints store them.
     pub fn named(&self) -> impl Iterator<Item = (String, &Tensor)> {
         self.blocks.iter().enumerate().flat_map(|(index, (mean, variance))| {

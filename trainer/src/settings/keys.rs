@@ -98,6 +98,8 @@ keys! {
         SCHEDULE_EPOCHS: Kind::Whole { min: 0, max: 1_000_000 },
         WEIGHT_DECAY: Kind::Real { max: 1.0 },
         GRADIENT_CLIP: Kind::Real { max: 1000.0 },
+        EMA_DECAY: Kind::Real { max: 0.99999 },
+        BEST_BY: Kind::Choice(&["loss", "accuracy"]),
         LABEL_SMOOTHING: Kind::Real { max: 0.5 },
         BATCH_SIZE: Kind::Whole { min: 1, max: 4096 },
         MIXED_PRECISION: Kind::Switch,

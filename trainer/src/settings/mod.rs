@@ -25,7 +25,7 @@ use xreport_models::image::{Filter, Preprocessing};
 use draft::Draft;
 pub use problem::{Origin, Problem, SettingsError};
 pub use sections::{DatasetSettings, EvaluationSettings, ModelSettings, TrainingSettings};
-pub use values::{DeviceRequest, SampleSize, UnknownDevice, VocabularyChoice};
+pub use values::{BestBy, DeviceRequest, SampleSize, UnknownDevice, VocabularyChoice};
 
 /// Largest settings file that is read, in bytes: hundreds of times what all keys take.
 const MAX_BYTES: u64 = 1 << 20;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use xreport_models::image::Fit;
 
-use super::values::{DeviceRequest, SampleSize, VocabularyChoice};
+use super::values::{BestBy, DeviceRequest, SampleSize, VocabularyChoice};
 
 /// What is learned from: which studies, and how images and reports come in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -128,6 +128,11 @@ pub struct TrainingSettings {
     pub weight_decay: f64,
     /// Largest norm of the whole gradient, 0 to 1000; 0 does not clip. Default 1.0.
     pub gradient_clip: f64,
+    /// Share of the averaged weights that each step keeps, 0 to 0.99999; the average is what is validated and exported.
+    /// 0 keeps no average. Default 0.0.
+    pub ema_decay: f64,
+    /// What makes a state the best: the validation's `loss` or its token `accuracy`. Default loss.
+    pub best_by: BestBy,
     /// Probability mass spread over all tokens in the loss, 0 to 0.5. Default 0.0.
     pub label_smoothing: f64,
     /// Studies per optimizer step, 1 to 4096. Default 16.
@@ -145,7 +150,7 @@ pub struct TrainingSettings {
     pub num_processors: usize,
     /// Seed of weights, shuffling, dropout and augmentation. Default 7.
     pub seed: u64,
-    /// Epochs without a better validation loss after which training ends, up to 1,000,000; 0
+    /// Epochs without a better validation (BEST_BY) after which training ends, up to 1,000,000; 0
     /// never ends early. Default 0.
     pub early_stopping_patience: usize,
     /// Optimizer steps between two saves of the last checkpoint, up to 1,000,000,000; 0 saves at
@@ -174,6 +179,8 @@ impl Default for TrainingSettings {
             schedule_epochs: 0,
             weight_decay: 0.01,
             gradient_clip: 1.0,
+            ema_decay: 0.0,
+            best_by: BestBy::Loss,
             label_smoothing: 0.0,
             batch_size: 16,
             mixed_precision: false,

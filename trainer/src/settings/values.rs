@@ -128,6 +128,17 @@ pub enum VocabularyChoice {
     Full,
 }
 
+/// What makes a state of a run its best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BestBy {
+    /// The lowest validation loss: the probabilities count.
+    Loss,
+    /// The highest share of validation tokens predicted right, the lower loss among equals: what greedy decoding
+    /// writes counts, however sure it is. The choice with LABEL_SMOOTHING, which raises the plain loss by design.
+    Accuracy,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@
 //! Each `.safetensors` holds the weights by name, batch normalisation's running statistics, AdamW's moments, and the
 //! run's [`State`] as JSON in the file's metadata. Random state is not stored: it is derived from the seed and the step.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -16,9 +17,10 @@ use thiserror::Error;
 use xreport_models::atomic::{AtomicError, write_file};
 use xreport_models::text::Vocabulary;
 
+use super::average::Average;
 use super::optimizer::AdamW;
 use crate::network::{Network, RunningStatistics, tensor_values};
-use crate::settings::Settings;
+use crate::settings::{BestBy, Settings};
 
 /// Layout of the checkpoints that this version writes, and the newest that it reads.
 const FORMAT_VERSION: u32 = 1;
@@ -26,10 +28,11 @@ const FORMAT_VERSION: u32 = 1;
 const STATE: &str = "xreport.state";
 const FIRST_MOMENT: &str = "optimizer.first_moment";
 const SECOND_MOMENT: &str = "optimizer.second_moment";
+const AVERAGE: &str = "average";
 
 /// The newest state of a run.
 pub const LAST: &str = "last.safetensors";
-/// The state with the lowest validation loss.
+/// The state that validated best.
 pub const BEST: &str = "best.safetensors";
 
 /// Where a run stands, and what it was made from.
@@ -112,6 +115,17 @@ pub struct EpochRecord {
     pub validation_accuracy: f64,
 }
 
+impl EpochRecord {
+    /// Whether this state is better than `other`.
+    pub fn beats(&self, other: &Self, by: BestBy) -> bool {
+        let more_accurate = match by {
+            BestBy::Loss => Ordering::Equal,
+            BestBy::Accuracy => self.validation_accuracy.total_cmp(&other.validation_accuracy),
+        };
+        more_accurate.then(other.validation_loss.total_cmp(&self.validation_loss)).is_gt()
+    }
+}
+
 /// Why a checkpoint cannot be written or read.
 #[derive(Debug, Error)]
 pub enum CheckpointError {
@@ -148,6 +162,18 @@ pub struct Tensors {
     pub statistics: RunningStatistics,
     /// The optimizer.
     pub optimizer: AdamW,
+    /// The averaged network, where EMA_DECAY keeps one.
+    pub average: Option<Average>,
+}
+
+impl Tensors {
+    /// Weights and statistics that are validated and exported: the average's, where there is one.
+    pub fn deployed(&self) -> (&Tensor, &RunningStatistics) {
+        match &self.average {
+            Some(average) => (&average.flat, &average.statistics),
+            None => (&self.flat, &self.statistics),
+        }
+    }
 }
 
 /// Writes `state` and `tensors` as `path`, atomically.
@@ -164,6 +190,12 @@ pub fn save(path: &Path, state: &State, network: &Network, tensors: &Tensors) ->
     }
     for (name, tensor) in [(FIRST_MOMENT, &tensors.optimizer.first), (SECOND_MOMENT, &tensors.optimizer.second)] {
         parts.push((name.to_owned(), vec![tensor.numel()], bytes(tensor)));
+    }
+    if let Some(average) = &tensors.average {
+        parts.push((format!("{AVERAGE}.weights"), vec![average.flat.numel()], bytes(&average.flat)));
+        for (name, tensor) in average.statistics.named() {
+            parts.push((format!("{AVERAGE}.{name}"), vec![tensor.numel()], bytes(tensor)));
+        }
     }
     let views = parts.iter().map(|(name, shape, data)| {
         let view = TensorView::new(Dtype::F32, shape.clone(), data).expect("shape and bytes come from one tensor");
@@ -223,19 +255,28 @@ impl Stored {
         for spec in network.layout.specs() {
             flat[spec.offset..spec.offset + spec.len()].copy_from_slice(&values(&spec.name, spec.len())?);
         }
-        let mut statistics = network.statistics(device);
-        let names: Vec<(String, usize)> = statistics.named().map(|(name, tensor)| (name, tensor.numel())).collect();
-        let loaded = names.iter().map(|(name, length)| values(name, *length)).collect::<Result<Vec<_>, _>>()?;
-        for (block, pair) in statistics.blocks.iter_mut().zip(loaded.chunks(2)) {
-            block.0.copy_(&Tensor::from_slice(&pair[0]));
-            block.1.copy_(&Tensor::from_slice(&pair[1]));
-        }
+        let statistics_of = |prefix: &str| -> Result<RunningStatistics, CheckpointError> {
+            let mut statistics = network.statistics(device);
+            let names: Vec<(String, usize)> = statistics.named().map(|(name, tensor)| (name, tensor.numel())).collect();
+            for ((name, length), tensor) in names.iter().zip(statistics.tensors_mut()) {
+                tensor.copy_(&Tensor::from_slice(&values(&format!("{prefix}{name}"), *length)?));
+            }
+            Ok(statistics)
+        };
+        let statistics = statistics_of("")?;
         let flat = Tensor::from_slice(&flat).to_device(device).set_requires_grad(true);
         let decay = self.state.settings.training.weight_decay;
         let mut optimizer = AdamW::new(&flat, decay, network.layout.decayed());
         optimizer.first.copy_(&Tensor::from_slice(&values(FIRST_MOMENT, total)?).to_kind(Kind::Float));
         optimizer.second.copy_(&Tensor::from_slice(&values(SECOND_MOMENT, total)?).to_kind(Kind::Float));
-        Ok(Tensors { flat, statistics, optimizer })
+        let average = match self.state.settings.training.ema_decay {
+            0.0 => None,
+            decay => {
+                let weights = Tensor::from_slice(&values(&format!("{AVERAGE}.weights"), total)?).to_device(device);
+                Some(Average::new(&weights, &statistics_of(&format!("{AVERAGE}."))?, decay))
+            }
+        };
+        Ok(Tensors { flat, statistics, optimizer, average })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Training: data prepared, the loop, checkpoints, and what a run says of itself.
 
 mod augment;
+mod average;
 mod batches;
 pub mod bench;
 pub mod checkpoint;

@@ -88,7 +88,7 @@ impl Run {
                 return Ok(Ending::Interrupted);
             }
             let record = self.finish_epoch(data, journal)?;
-            let better = self.state.best.is_none_or(|best| record.validation_loss < best.validation_loss);
+            let better = self.state.best.is_none_or(|best| record.beats(&best, self.training().best_by));
             if better {
                 self.state.best = Some(record);
                 self.save(BEST)?;
@@ -159,6 +159,9 @@ impl Run {
         let gradient_norm = clip(&mut gradient, limit);
         let learning_rate = schedule.at(step);
         self.tensors.optimizer.step(&self.tensors.flat, &gradient, learning_rate, step);
+        if let Some(average) = &mut self.tensors.average {
+            average.update(&self.tensors.flat, &self.tensors.statistics, step);
+        }
         let sums = sums(&loss, value, batch);
         self.state.running.add(&sums);
         self.state.step = step;
@@ -198,11 +201,12 @@ impl Run {
     /// Cross-entropy and accuracy on samples that it does not learn from.
     pub fn validate(&self, samples: &Samples) -> anyhow::Result<Sums> {
         let _no_grad = tch::no_grad_guard();
-        let weights = self.network.layout.views(&self.tensors.flat);
+        let (flat, statistics) = self.tensors.deployed();
+        let weights = self.network.layout.views(flat);
         let mut total = Sums::default();
         let plans = samples.in_order(self.training().batch_size);
         samples.stream(&plans, None, self.device, |_, batch| {
-            let loss = self.network.loss(&weights, &self.tensors.statistics, &batch, Mode::Infer, 0.0);
+            let loss = self.network.loss(&weights, statistics, &batch, Mode::Infer, 0.0);
             total.add(&sums(&loss, loss.value.double_value(&[]), &batch));
             Ok::<bool, anyhow::Error>(true)
         })?;

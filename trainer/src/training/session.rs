@@ -7,6 +7,7 @@ use xreport_models::atomic::{clear_leftovers, write_file};
 use xreport_models::bundle::DRAFT_NOTICE;
 use xreport_models::text::Vocabulary;
 
+use super::average::Average;
 use super::checkpoint::{self, BEST, LAST, State, Sums, Tensors};
 use super::journal::Journal;
 use super::optimizer::AdamW;
@@ -157,13 +158,15 @@ fn start(state: State, folder: PathBuf, device: tch::Device) -> anyhow::Result<R
     let flat = network.layout.initialise(seed, device).set_requires_grad(true);
     let optimizer = AdamW::new(&flat, state.settings.training.weight_decay, network.layout.decayed());
     let statistics = network.statistics(device);
+    let decay = state.settings.training.ema_decay;
+    let average = (decay > 0.0).then(|| Average::new(&flat, &statistics, decay));
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
     write_file(folder.join(SETTINGS), state.settings.to_json().as_bytes())?;
     if state.settings.model.save_model_plot {
         let picture = architecture::architecture(&crate::network::diagram(&network));
         write_file(folder.join(ARCHITECTURE), picture.as_bytes())?;
     }
-    Ok(Run { state, network, tensors: Tensors { flat, statistics, optimizer }, device, folder })
+    Ok(Run { state, network, tensors: Tensors { flat, statistics, optimizer, average }, device, folder })
 }
 
 /// Trains to the end (or the interruption), then exports the best state.
@@ -199,7 +202,7 @@ fn complete(mut run: Run, data: &Data, stop_after: Option<usize>) -> anyhow::Res
     }
     match ending {
         Ending::Complete => eprintln!("training complete: {} steps in {:.0} s", run.state.step, run.state.seconds),
-        Ending::NoLongerBetter => eprintln!("training ended early: the validation loss no longer falls"),
+        Ending::NoLongerBetter => eprintln!("training ended early: the validation no longer gets better"),
         Ending::Interrupted => eprintln!(
             "stopped after {} of {total} steps; go on with:\n  xreport-train resume {}",
             run.state.step,
