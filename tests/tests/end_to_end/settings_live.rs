@@ -115,6 +115,11 @@ each_key! {
         assert_eq!(run.checkpoint.state["data_fingerprint"], base.checkpoint.state["data_fingerprint"]);
         assert_eq!(run.bytes("verification.safetensors"), base.bytes("verification.safetensors"));
     }
+    "dataset.BALANCE_TEXTS" balance_texts_changes_which_studies_are_drawn {
+        let (run, base) = changed(&[("dataset.BALANCE_TEXTS", json!(1.0))]);
+        assert_eq!(run.by_step("images"), base.by_step("images"));
+        assert_ne!(run.first_loss(), base.first_loss());
+    }
     "dataset.MAX_REPORT_SIZE" max_report_size_cuts_reports_and_bounds_the_bundle {
         let (run, base) = changed(&[("dataset.MAX_REPORT_SIZE", json!(10))]);
         // One text of four is longer than ten tokens with its ends.
@@ -289,8 +294,20 @@ each_key! {
         // The last one of 16 is not left alone.
         assert_eq!(run.by_step("images"), [5.0, 5.0, 6.0]);
     }
-    "training.MIXED_PRECISION" mixed_precision_is_refused_until_it_works {
-        refused("training.MIXED_PRECISION", json!(true), "training runs in float32 alone");
+    "training.LENGTH_WINDOW" length_window_changes_the_order_of_the_studies {
+        let (run, base) = changed(&[("training.LENGTH_WINDOW", json!(1))]);
+        assert_eq!(run.by_step("images"), base.by_step("images"));
+        assert_ne!(run.first_loss(), base.first_loss());
+    }
+    "training.MIXED_PRECISION" mixed_precision_computes_in_bfloat16_or_says_why_not {
+        let (run, base) = changed(&[("training.MIXED_PRECISION", json!(true))]);
+        if run.stderr.contains("this CPU has no bfloat16 arithmetic") {
+            return assert_eq!(run.first_loss(), base.first_loss());
+        }
+        assert!(run.stderr.contains("in bfloat16"), "{}", run.stderr);
+        assert_ne!(run.first_loss(), base.first_loss());
+        let off = (run.first_loss() - base.first_loss()).abs();
+        assert!(off < 0.02 * base.first_loss(), "{} {}", run.first_loss(), base.first_loss());
     }
     "training.USE_TENSORBOARD" use_tensorboard_writes_event_files {
         let (run, base) = changed(&[("training.USE_TENSORBOARD", json!(false))]);

@@ -1,6 +1,6 @@
 //! Multi-head attention (Vaswani et al. 2017): over the text so far, over the image tokens, and between the two.
 
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 use super::linear::Linear;
 use super::parameters::{ParameterLayout, Weights};
@@ -33,9 +33,25 @@ impl HeadShape {
 /// Attention of split heads, `[B, heads, N, head_dims]` each → `[B, N, heads·head_dims]`.
 ///
 /// Without dropout on the attention weights: libtorch's fused kernel for the CPU has none, and the residual stream has it.
+/// On the CPU that kernel is slow in bfloat16: there attention is written out, its softmax in float.
 fn attend(query: &Tensor, key: &Tensor, value: &Tensor, causal: bool) -> Tensor {
+    if query.kind() == Kind::BFloat16 && query.device() == Device::Cpu {
+        return attend_written_out(query, key, value, causal);
+    }
     let context = Tensor::scaled_dot_product_attention(query, key, value, None::<&Tensor>, 0.0, causal, None, false);
     context.transpose(1, 2).flatten(2, 3)
+}
+
+/// As [`attend`]: matrix product, softmax, matrix product.
+fn attend_written_out(query: &Tensor, key: &Tensor, value: &Tensor, causal: bool) -> Tensor {
+    let (length, head_dims) = (query.size()[2], query.size()[3]);
+    let mut scores = (query * (head_dims as f64).sqrt().recip()).matmul(&key.transpose(-2, -1));
+    if causal {
+        let later = Tensor::ones([length, length], (Kind::Bool, query.device())).triu(1);
+        scores = scores.masked_fill(&later, f64::NEG_INFINITY);
+    }
+    let shares = scores.softmax(-1, Kind::Float).to_kind(query.kind());
+    shares.matmul(value).transpose(1, 2).flatten(2, 3)
 }
 
 /// How the decoder's cache is written in ONNX.

@@ -89,9 +89,10 @@ impl ConvBlock {
     pub fn forward(&self, weights: &Weights, statistics: &RunningStatistics, x: &Tensor, train: bool) -> Tensor {
         let kernel = weights.get(self.kernel).permute([0, 3, 1, 2]);
         let (mean, variance) = &statistics.blocks[self.statistics];
-        let (scale, shift) = (weights.get(self.scale), weights.get(self.shift));
+        // Statistics and affine part stay in float where the rest computes in bfloat16.
+        let [scale, shift] = [self.scale, self.shift].map(|id| weights.get(id).to_kind(mean.kind()));
         x.conv2d(&kernel, None::<&Tensor>, [1, 1], [1, 1], [1, 1], 1)
-            .batch_norm(Some(scale), Some(shift), Some(mean), Some(variance), train, MOMENTUM, EPSILON, true)
+            .batch_norm(Some(&scale), Some(&shift), Some(mean), Some(variance), train, MOMENTUM, EPSILON, true)
             .max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)
             .relu()
     }

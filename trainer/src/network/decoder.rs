@@ -4,10 +4,10 @@ use tch::Tensor;
 use xreport_models::bundle::{Architecture, DType, interface};
 
 use super::attention::{CacheForm, CacheStep, HeadShape};
-use super::first_rows;
 use super::linear::{LayerNorm, Linear};
 use super::parameters::{Init, ParameterId, ParameterLayout, Weights};
 use super::transformer::DecoderLayer;
+use super::{at_least_float, first_rows};
 use crate::onnx::{GraphBuilder, StepNames, Value};
 
 /// The text half of the network.
@@ -50,7 +50,9 @@ impl TextDecoder {
 
     /// Tokens `i64 [B, T]` and image tokens `f32 [B, S, D]` → hidden states `f32 [B, T, D]`.
     pub fn hidden(&self, weights: &Weights, tokens: &Tensor, memory: &Tensor, dropout: f64) -> Tensor {
-        let embedded = Tensor::embedding(weights.get(self.tokens), tokens, -1, false, false);
+        let table = weights.get(self.tokens);
+        let exact = table.to_kind(at_least_float(table.kind()));
+        let embedded = Tensor::embedding(&exact, tokens, -1, false, false).to_kind(table.kind());
         let mut x = embedded + first_rows(weights.get(self.positions), tokens.size()[1]);
         if dropout > 0.0 {
             x = x.dropout(dropout, true);

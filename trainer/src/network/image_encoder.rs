@@ -8,7 +8,7 @@ use super::convolution::{ConvBlock, RunningStatistics};
 use super::linear::{LayerNorm, Linear};
 use super::parameters::{Init, ParameterId, ParameterLayout, Weights};
 use super::transformer::EncoderLayer;
-use super::{Mode, unit_range};
+use super::{Mode, at_least_float, unit_range};
 use crate::onnx::{GraphBuilder, Value};
 
 /// Added to an image's standard deviation (grey values 0..1): a constant image gives zeros, not infinities.
@@ -66,7 +66,9 @@ impl ImageEncoder {
         dropout: f64,
     ) -> Tensor {
         // The permuted view is channels-last in memory, which is what the CPU's convolutions like best.
-        let mut x = self.normalise(&unit_range(images, weights.get(self.positions).kind())).permute([0, 3, 1, 2]);
+        let kind = weights.get(self.positions).kind();
+        let exact = self.normalise(&unit_range(images, at_least_float(kind)));
+        let mut x = exact.to_kind(kind).permute([0, 3, 1, 2]);
         for block in &self.blocks {
             x = block.forward(weights, statistics, &x, mode == Mode::Train);
         }
@@ -121,10 +123,15 @@ impl ImageEncoder {
         let unit = graph.div(&floats, &scale);
         let mut x = graph.transpose(&unit, &[0, 3, 1, 2]);
         if self.standardise {
-            let mean = graph.mean(&x, &[1, 2, 3]);
+            // Row by row first: ONNX Runtime sums one value after the other, and over a whole image that loses two digits.
+            let image_mean = |graph: &mut GraphBuilder, x: &Value| {
+                let rows = graph.mean(x, &[3]);
+                graph.mean(&rows, &[1, 2])
+            };
+            let mean = image_mean(graph, &x);
             let centred = graph.sub(&x, &mean);
             let squares = graph.mul(&centred, &centred);
-            let variance = graph.mean(&squares, &[1, 2, 3]);
+            let variance = image_mean(graph, &squares);
             let deviation = graph.sqrt(&variance);
             let floor = graph.scalar(DEVIATION_FLOOR as f32);
             let deviation = graph.add(&deviation, &floor);

@@ -141,6 +141,7 @@ impl Network {
         let real = hidden.flatten(0, 1).index_select(0, &batch.places);
         let logits = self.text.logits(weights, &real);
         let mean = tch::Reduction::Mean;
+        let logits = logits.to_kind(at_least_float(logits.kind()));
         let value = logits.cross_entropy_loss::<Tensor>(&batch.targets, None, mean, -100, label_smoothing);
         Loss { value, logits }
     }
@@ -174,6 +175,11 @@ pub enum Mode {
 /// Positions 0..length, for a slice of the position table.
 fn first_rows(table: &Tensor, length: i64) -> Tensor {
     table.narrow(0, 0, length)
+}
+
+/// The kind for what loses too much in bfloat16: sums over an image, softmax, loss, gradients of the token table.
+fn at_least_float(kind: Kind) -> Kind {
+    if kind == Kind::BFloat16 { Kind::Float } else { kind }
 }
 
 /// Pixels `u8` as floats 0..1 of the given kind.

@@ -6,10 +6,7 @@ use super::sections::ModelSettings;
 
 /// Switches whose feature is not there yet, with the reason. Turned on they are refused, never
 /// ignored. When the feature arrives, its line goes.
-const NOT_YET: &[(&str, &str, &str)] = &[
-    ("training", "MIXED_PRECISION", "training runs in float32 alone"),
-    ("training", "XLA_STATE", "the training step cannot be compiled"),
-];
+const NOT_YET: &[(&str, &str, &str)] = &[("training", "XLA_STATE", "the training step cannot be compiled")];
 
 /// Keys that do not go together.
 #[derive(Debug)]

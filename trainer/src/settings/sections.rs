@@ -19,6 +19,9 @@ pub struct DatasetSettings {
     pub img_normalize: bool,
     /// Small random rotation, shift, scale, contrast and noise on training images. Default false.
     pub img_augment: bool,
+    /// How much more often than its share a rare report is trained on, 0 to 1: a report that n studies share is drawn
+    /// with weight n^-BALANCE_TEXTS. Default 0.0.
+    pub balance_texts: f64,
     /// Longest report in tokens, [CLS] and [SEP] included, 8 to 1024. Default 160.
     pub max_report_size: usize,
     /// Seed of sampling and split. Default 42.
@@ -36,6 +39,7 @@ impl Default for DatasetSettings {
             validation_size: 0.2,
             img_normalize: true,
             img_augment: false,
+            balance_texts: 0.0,
             max_report_size: 160,
             split_seed: 42,
             img_fit: Fit::Letterbox,
@@ -137,6 +141,9 @@ pub struct TrainingSettings {
     pub label_smoothing: f64,
     /// Studies per optimizer step, 1 to 4096. Default 16.
     pub batch_size: usize,
+    /// Batches among which studies with reports of like length are brought together, 1 to 10,000; 1 leaves the order to
+    /// chance alone. Default 16.
+    pub length_window: usize,
     /// bfloat16 arithmetic with float32 master weights. Default false.
     pub mixed_precision: bool,
     /// Whether curves are written for TensorBoard. Default true.
@@ -183,6 +190,7 @@ impl Default for TrainingSettings {
             best_by: BestBy::Loss,
             label_smoothing: 0.0,
             batch_size: 16,
+            length_window: 16,
             mixed_precision: false,
             use_tensorboard: true,
             xla_state: false,

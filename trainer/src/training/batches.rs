@@ -1,8 +1,10 @@
 //! From studies to batches: token sequences, the order of an epoch, and tensors assembled ahead of the device.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
+use rand::Rng;
 use rand::seq::SliceRandom;
 use tch::{Device, Tensor};
 
@@ -10,6 +12,7 @@ use super::augment::augmented;
 use super::seeds::Stream;
 use crate::data::ImageStore;
 use crate::network::Batch;
+use crate::settings::Settings;
 
 /// Batches that wait, assembled, for the device.
 const BATCHES_AHEAD: usize = 2;
@@ -33,6 +36,33 @@ pub struct Samples {
     pub images: Arc<ImageStore>,
 }
 
+/// How the studies of an epoch are drawn and put in order.
+#[derive(Debug, Clone, Copy)]
+pub struct Ordering {
+    /// SEED.
+    pub seed: u64,
+    /// BATCH_SIZE.
+    pub batch_size: usize,
+    /// LENGTH_WINDOW: among the studies of so many batches that follow each other, those with reports of like length
+    /// come together, and less is padded.
+    pub window: usize,
+    /// BALANCE_TEXTS: 0 takes every study once; above, those with reports that many share come less often.
+    pub balance: f64,
+}
+
+impl Ordering {
+    /// As the settings say.
+    pub fn of(settings: &Settings) -> Self {
+        let training = &settings.training;
+        Self {
+            seed: training.seed,
+            batch_size: training.batch_size,
+            window: training.length_window,
+            balance: settings.dataset.balance_texts,
+        }
+    }
+}
+
 /// The indices of one batch, and which batch of its epoch it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -44,15 +74,54 @@ pub struct Plan {
 
 impl Samples {
     /// The batches of epoch `epoch` in their shuffled order: the same for the same seed.
-    pub fn epoch(&self, seed: u64, epoch: usize, batch_size: usize) -> Vec<Plan> {
-        let mut order: Vec<usize> = (0..self.samples.len()).collect();
-        order.shuffle(&mut Stream::Shuffle.rng(seed, &[epoch as u64]));
-        plans(&order, batch_size)
+    pub fn epoch(&self, epoch: usize, ordering: &Ordering) -> Vec<Plan> {
+        let Ordering { seed, batch_size, window, balance } = *ordering;
+        let mut rng = Stream::Shuffle.rng(seed, &[epoch as u64]);
+        let mut order = if balance > 0.0 { self.balanced(balance, rng.random()) } else { self.every_one() };
+        order.shuffle(&mut rng);
+        if window <= 1 {
+            return plans(&order, batch_size);
+        }
+        for chunk in order.chunks_mut(window * batch_size) {
+            chunk.sort_by_key(|&index| self.samples[index].tokens.len());
+        }
+        // Short and long batches take turns by chance, not in a wave through each window.
+        let mut plans = plans(&order, batch_size);
+        plans.shuffle(&mut rng);
+        for (index, plan) in plans.iter_mut().enumerate() {
+            plan.index = index;
+        }
+        plans
+    }
+
+    fn every_one(&self) -> Vec<usize> {
+        (0..self.samples.len()).collect()
+    }
+
+    /// As many samples as there are, drawn by weight: one whose report occurs n times has n^-balance. Systematic
+    /// sampling, so that each comes as often as its weight says, rounded down or up; `start` in 0..1 places its comb.
+    fn balanced(&self, balance: f64, start: f64) -> Vec<usize> {
+        let mut copies: HashMap<&[u32], u32> = HashMap::new();
+        for sample in &self.samples {
+            *copies.entry(&sample.tokens).or_default() += 1;
+        }
+        let weight = |sample: &Sample| f64::from(copies[sample.tokens.as_slice()]).powf(-balance);
+        let step = self.samples.iter().map(weight).sum::<f64>() / self.samples.len() as f64;
+        let (mut order, mut reached) = (Vec::with_capacity(self.samples.len()), 0.0);
+        for (index, sample) in self.samples.iter().enumerate() {
+            reached += weight(sample) / step;
+            while (order.len() as f64) + start < reached && order.len() < self.samples.len() {
+                order.push(index);
+            }
+        }
+        // The last tooth of the comb may fall behind the end by rounding.
+        order.resize(self.samples.len(), self.samples.len() - 1);
+        order
     }
 
     /// The batches in order of the data set, for validation.
     pub fn in_order(&self, batch_size: usize) -> Vec<Plan> {
-        plans(&(0..self.samples.len()).collect::<Vec<_>>(), batch_size)
+        plans(&self.every_one(), batch_size)
     }
 
     /// H, W, C of every image.
@@ -170,6 +239,8 @@ mod tests {
 
     use super::*;
 
+    const ORDERING: Ordering = Ordering { seed: 1, batch_size: 4, window: 1, balance: 0.0 };
+
     fn samples(count: usize) -> Samples {
         let sample = |i: usize| Sample { id: i.to_string(), image: i, tokens: vec![2, 5, 3] };
         let images = ImageStore::of_pixels(Preprocessing::grey(2, 2), vec![7; 4 * count]);
@@ -179,12 +250,45 @@ mod tests {
     #[test]
     fn an_epoch_holds_every_sample_once_in_an_order_of_its_own() {
         let samples = samples(10);
-        let order = |epoch| samples.epoch(1, epoch, 4).into_iter().flat_map(|p| p.indices).collect::<Vec<_>>();
+        let order = |epoch| samples.epoch(epoch, &ORDERING).into_iter().flat_map(|p| p.indices).collect::<Vec<_>>();
         let mut sorted = order(0);
         sorted.sort_unstable();
         assert_eq!(sorted, (0..10).collect::<Vec<_>>());
         assert_eq!(order(0), order(0));
         assert_ne!(order(0), order(1));
+    }
+
+    #[test]
+    fn a_window_brings_reports_of_like_length_together_and_loses_nobody() {
+        let mut samples = samples(64);
+        for (index, sample) in samples.samples.iter_mut().enumerate() {
+            sample.tokens = vec![5; 3 + (index * 7) % 23];
+        }
+        let padded = |window| -> usize {
+            let plans = samples.epoch(0, &Ordering { window, ..ORDERING });
+            assert!(plans.iter().enumerate().all(|(index, plan)| plan.index == index));
+            let mut all: Vec<usize> = plans.iter().flat_map(|plan| plan.indices.clone()).collect();
+            all.sort_unstable();
+            assert_eq!(all, (0..64).collect::<Vec<_>>());
+            let longest = |plan: &Plan| plan.indices.iter().map(|&i| samples.samples[i].tokens.len()).max();
+            plans.iter().map(|plan| 4 * longest(plan).unwrap_or(0)).sum()
+        };
+        assert!(padded(8) * 10 < padded(1) * 8, "{} {}", padded(8), padded(1));
+    }
+
+    #[test]
+    fn balance_draws_shared_reports_less_often() {
+        let mut samples = samples(100);
+        samples.samples[90..].iter_mut().for_each(|sample| sample.tokens = vec![2, 9, 3]);
+        let rare = |epoch, balance| {
+            let plans = samples.epoch(epoch, &Ordering { balance, ..ORDERING });
+            let all: Vec<usize> = plans.into_iter().flat_map(|plan| plan.indices).collect();
+            assert_eq!(all.len(), 100);
+            all.iter().filter(|&&index| index >= 90).count()
+        };
+        assert_eq!((rare(0, 0.0), rare(0, 1.0), rare(1, 1.0)), (10, 50, 50));
+        // Weights 90^-½ and 10^-½: the rare report's share is √10 / (√10 + √90) = ¼.
+        assert_eq!(rare(0, 0.5), 25);
     }
 
     #[test]

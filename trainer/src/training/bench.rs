@@ -6,9 +6,10 @@ use std::time::Instant;
 use rand::Rng;
 use tch::{Device, Tensor};
 
-use super::batches::{Sample, Samples};
+use super::batches::{Ordering, Sample, Samples};
 use super::device;
 use super::optimizer::{AdamW, clip};
+use super::precision::compute_kind;
 use super::seeds::Stream;
 use crate::data::ImageStore;
 use crate::network::{Mode, Network, NetworkConfig};
@@ -17,7 +18,7 @@ use crate::settings::{Settings, VocabularyChoice};
 /// Size of the full vocabulary.
 const FULL_VOCABULARY: usize = 30_522;
 /// Batches of different reports that take turns.
-const BATCHES: usize = 4;
+const BATCHES: usize = 16;
 
 /// Medians over the timed steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,6 +41,7 @@ pub struct Measured {
 pub fn measure(settings: &Settings, vocabulary: usize, steps: usize) -> anyhow::Result<Measured> {
     tch::set_num_threads(settings.training.threads() as i32);
     let device = device::resolve(settings.training.ml_device)?;
+    let compute = compute_kind(settings.training.mixed_precision, device);
     let vocabulary = match settings.dataset.vocabulary {
         VocabularyChoice::Full => FULL_VOCABULARY,
         VocabularyChoice::Corpus => vocabulary,
@@ -50,14 +52,14 @@ pub fn measure(settings: &Settings, vocabulary: usize, steps: usize) -> anyhow::
     let statistics = network.statistics(device);
     let mut optimizer = AdamW::new(&flat, training.weight_decay, network.layout.decayed());
     let samples = random_samples(settings, vocabulary);
-    let plans = samples.in_order(training.batch_size);
+    let plans = samples.epoch(0, &Ordering::of(settings));
     let batches: Vec<_> = plans.iter().map(|plan| samples.assemble(plan, None).to_device(device)).collect();
     let mut times: [Vec<f64>; 4] = Default::default();
     for step in 0..steps as u64 + 2 {
         let batch = &batches[step as usize % batches.len()];
         tch::manual_seed(step as i64);
         let started = Instant::now();
-        let weights = network.layout.views(&flat);
+        let weights = network.layout.views(&flat.to_kind(compute));
         let loss = network.loss(&weights, &statistics, batch, Mode::Train, training.label_smoothing);
         synchronise(device);
         let forward = started.elapsed().as_secs_f64();

@@ -9,6 +9,7 @@ pub mod device;
 mod interrupt;
 mod journal;
 mod optimizer;
+mod precision;
 mod prepare;
 mod run;
 mod schedule;

@@ -1,13 +1,13 @@
 //! The training loop: schedule → batch → forward → loss → backward → clip → step → log → validate → checkpoint.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{self, AtomicBool};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use super::batches::{Plan, Samples};
+use super::batches::{Ordering, Plan, Samples};
 use super::checkpoint::{self, BEST, EpochRecord, LAST, State, Sums, Tensors};
 use super::journal::{Journal, StepRecord};
 use super::optimizer::clip;
@@ -27,6 +27,8 @@ pub struct Run {
     pub tensors: Tensors,
     /// Where it computes.
     pub device: Device,
+    /// In which number format a step computes: float32, or bfloat16 with MIXED_PRECISION.
+    pub compute: Kind,
     /// The checkpoint's folder.
     pub folder: PathBuf,
 }
@@ -117,7 +119,7 @@ impl Run {
     ) -> anyhow::Result<bool> {
         let training = self.training().clone();
         let epoch = self.state.epoch;
-        let plans = data.training.epoch(training.seed, epoch, training.batch_size);
+        let plans = data.training.epoch(epoch, &Ordering::of(&self.state.settings));
         let augment = self.state.settings.dataset.img_augment.then_some((training.seed, epoch));
         let device = self.device;
         journal.begin_epoch(epoch + 1, plans.len(), self.state.batch);
@@ -128,7 +130,7 @@ impl Run {
             if every > 0 && self.state.step.is_multiple_of(every) {
                 self.save(LAST)?;
             }
-            Ok::<bool, anyhow::Error>(self.state.step < total && !stop.load(Ordering::Relaxed))
+            Ok::<bool, anyhow::Error>(self.state.step < total && !stop.load(atomic::Ordering::Relaxed))
         })?;
         let complete = self.state.batch == plans.len();
         if complete {
@@ -145,7 +147,7 @@ impl Run {
             (self.training().label_smoothing, self.training().gradient_clip, self.training().seed);
         let step = self.state.step + 1;
         tch::manual_seed(Stream::Dropout.seed(seed, &[step]) as i64);
-        let weights = self.network.layout.views(&self.tensors.flat);
+        let weights = self.network.layout.views(&self.tensors.flat.to_kind(self.compute));
         let loss = self.network.loss(&weights, &self.tensors.statistics, batch, Mode::Train, smoothing);
         let value = loss.value.double_value(&[]);
         if !value.is_finite() {

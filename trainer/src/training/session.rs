@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use tch::Kind;
 use xreport_models::atomic::{clear_leftovers, write_file};
 use xreport_models::bundle::DRAFT_NOTICE;
 use xreport_models::text::Vocabulary;
@@ -11,6 +12,7 @@ use super::average::Average;
 use super::checkpoint::{self, BEST, LAST, State, Sums, Tensors};
 use super::journal::Journal;
 use super::optimizer::AdamW;
+use super::precision::compute_kind;
 use super::prepare::{Prepared, tokenizer};
 use super::run::{Data, Ending, Run};
 use super::seeds::Stream;
@@ -103,7 +105,8 @@ pub fn resume(request: &ResumeRequest) -> anyhow::Result<()> {
     }
     let network = Network::new(NetworkConfig::new(&state.settings, state.vocabulary.len()));
     let tensors = stored.tensors(&network, device)?;
-    let run = Run { state, network, tensors, device, folder: folder.clone() };
+    let compute = compute_kind(state.settings.training.mixed_precision, device);
+    let run = Run { state, network, tensors, device, compute, folder: folder.clone() };
     if run.state.step >= run.total_steps(&prepared.data) {
         eprintln!("the run is complete after {} epochs\nhint: `--epochs N` adds more", run.state.epoch);
     }
@@ -166,18 +169,20 @@ fn start(state: State, folder: PathBuf, device: tch::Device) -> anyhow::Result<R
         let picture = architecture::architecture(&crate::network::diagram(&network));
         write_file(folder.join(ARCHITECTURE), picture.as_bytes())?;
     }
-    Ok(Run { state, network, tensors: Tensors { flat, statistics, optimizer, average }, device, folder })
+    let compute = compute_kind(state.settings.training.mixed_precision, device);
+    Ok(Run { state, network, tensors: Tensors { flat, statistics, optimizer, average }, device, compute, folder })
 }
 
 /// Trains to the end (or the interruption), then exports the best state.
 fn complete(mut run: Run, data: &Data, stop_after: Option<usize>) -> anyhow::Result<()> {
     let total = run.total_steps(data);
     eprintln!(
-        "{} parameters, {} of {total} steps done, training on {} with {} threads",
+        "{} parameters, {} of {total} steps done, training on {} with {} threads{}",
         run.network.layout.total(),
         run.state.step,
         if run.device == tch::Device::Cpu { "the CPU".to_owned() } else { format!("{:?}", run.device) },
-        run.state.threads
+        run.state.threads,
+        if run.compute == Kind::BFloat16 { " in bfloat16" } else { "" }
     );
     // A run that was killed while it saved left its half-written file.
     clear_leftovers(&run.folder)?;
