@@ -1,4 +1,5 @@
-//! Small changes to training images, as a patient and an X-ray unit make them: rotation, shift, scale, contrast, noise.
+//! Small changes to training images, as a patient and an X-ray unit make them: rotation, shift, scale, proportions,
+//! contrast, noise, and a covered patch (DeVries and Taylor 2017), so that no single place decides alone.
 //!
 //! Never a flip: it would swap left and right.
 
@@ -6,22 +7,27 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 /// Largest rotation, radians.
-const ROTATION: f32 = 0.1;
+const ROTATION: f32 = 0.17;
 /// Largest shift as a share of the image's side.
-const SHIFT: f32 = 0.05;
+const SHIFT: f32 = 0.08;
 /// Largest change of scale.
-const SCALE: f32 = 0.08;
-/// Range of the exponent on grey values 0..1.
-const GAMMA: std::ops::RangeInclusive<f32> = 0.8..=1.25;
+const SCALE: f32 = 0.12;
+/// Largest change of scale in one direction alone.
+const STRETCH: f32 = 0.06;
+/// Natural logarithm of the largest exponent on grey values 0..1, and of the inverse of the smallest.
+const GAMMA: f32 = 0.4;
 /// Largest deviation of the noise, grey levels.
-const NOISE: f32 = 4.0;
+const NOISE: f32 = 6.0;
+/// Share of images with a covered patch, and the patch's largest side as a share of the image's.
+const COVERED: (f64, f32) = (0.5, 0.3);
 
 /// A changed copy of an image, `u8 [H, W, C]`; what lies outside the original is black.
 pub fn augmented(image: &[u8], [height, width, channels]: [usize; 3], rng: &mut ChaCha8Rng) -> Vec<u8> {
     let angle = rng.random_range(-ROTATION..=ROTATION);
-    let scale = 1.0 + rng.random_range(-SCALE..=SCALE);
+    let overall = rng.random_range(-SCALE..=SCALE);
+    let scale = [(); 2].map(|()| 1.0 + overall + rng.random_range(-STRETCH..=STRETCH));
     let shift = [height, width].map(|side| side as f32 * rng.random_range(-SHIFT..=SHIFT));
-    let gamma = rng.random_range(GAMMA);
+    let gamma = rng.random_range(-GAMMA..=GAMMA).exp();
     let noise = rng.random_range(0.0..=NOISE);
     let curve: Vec<f32> = (0..256).map(|level| 255.0 * (level as f32 / 255.0).powf(gamma)).collect();
     let (sin, cos) = angle.sin_cos();
@@ -29,7 +35,7 @@ pub fn augmented(image: &[u8], [height, width, channels]: [usize; 3], rng: &mut 
     let mut out = vec![0u8; image.len()];
     for y in 0..height {
         for x in 0..width {
-            let (dy, dx) = ((y as f32 - centre[0] - shift[0]) / scale, (x as f32 - centre[1] - shift[1]) / scale);
+            let [dy, dx] = [(y, 0), (x, 1)].map(|(at, axis)| (at as f32 - centre[axis] - shift[axis]) / scale[axis]);
             let source = [cos * dy - sin * dx + centre[0], sin * dy + cos * dx + centre[1]];
             for channel in 0..channels {
                 let value = bilinear(image, [height, width, channels], source, channel, &curve);
@@ -38,7 +44,24 @@ pub fn augmented(image: &[u8], [height, width, channels]: [usize; 3], rng: &mut 
             }
         }
     }
+    if rng.random_bool(COVERED.0) {
+        cover(&mut out, [height, width, channels], rng);
+    }
     out
+}
+
+/// Fills a patch with one grey level.
+fn cover(image: &mut [u8], [height, width, channels]: [usize; 3], rng: &mut ChaCha8Rng) {
+    let level: u8 = rng.random();
+    let [rows, columns] = [height, width].map(|side| {
+        let length = (side as f32 * rng.random_range(0.0..=COVERED.1)) as usize;
+        let start = rng.random_range(0..=side - length);
+        start..start + length
+    });
+    for y in rows {
+        let row = (y * width + columns.start) * channels..(y * width + columns.end) * channels;
+        image[row].fill(level);
+    }
 }
 
 /// A draw from (-1, 1), most often near 0: cheap noise.
