@@ -54,7 +54,7 @@ const STEPS: &[Step] = &[
     Step {
         title: "draw the training set",
         program: "xreport-train",
-        arguments: "dataset phantoms --out demo/dataset --samples 12000 --seed 1",
+        arguments: "dataset phantoms --out demo/dataset --samples 16000 --seed 1",
         quick: "--samples 48",
         makes: "demo/dataset",
     },
