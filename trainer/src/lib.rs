@@ -8,9 +8,11 @@ pub mod evaluation;
 pub mod export;
 pub mod metrics;
 pub mod network;
+pub mod observations;
 pub mod onnx;
 pub mod phantoms;
 pub mod plots;
+pub mod score;
 pub mod settings;
 #[cfg(test)]
 mod shared_data;
