@@ -9,7 +9,7 @@ const SMALL: f64 = 1e-9;
 
 /// What BLEU is made of; sums over reports are a corpus's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Counts {
+pub struct Counts {
     /// n-grams of the generated text.
     total: [u64; LONGEST_NGRAM],
     /// Those that the reference has too, each at most as often as it does.
@@ -19,7 +19,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    pub fn of(generated: &Grams, reference: &Grams) -> Self {
+    pub(super) fn of(generated: &Grams, reference: &Grams) -> Self {
         let mut counts = Self {
             generated_words: generated.words as u64,
             reference_words: reference.words as u64,
@@ -33,6 +33,7 @@ impl Counts {
         counts
     }
 
+    /// Adds another report's.
     pub fn add(&mut self, other: &Self) {
         for length in 0..LONGEST_NGRAM {
             self.total[length] += other.total[length];

@@ -28,10 +28,10 @@ mod reference_tests;
 use rayon::prelude::*;
 use serde::Serialize;
 
+pub use bleu::Counts;
 pub use diversity::Diversity;
 pub use treatment::Treatment;
 
-use bleu::Counts;
 use ngrams::{NgramIndex, Words, interned};
 
 /// Longest n-grams counted.
@@ -62,6 +62,9 @@ pub struct TextScores {
     /// Of each report, in the order given.
     #[serde(skip)]
     pub reports: Vec<Similarity>,
+    /// What BLEU is made of, of each report.
+    #[serde(skip)]
+    pub counts: Vec<Counts>,
 }
 
 /// Scores `(generated, reference)` pairs of raw texts. Without a pair all figures are 0.
@@ -71,6 +74,13 @@ pub fn score<T: AsRef<str> + Sync>(pairs: &[(T, T)], text: Treatment) -> TextSco
         .map(|(generated, reference)| (text.apply(generated.as_ref()), text.apply(reference.as_ref())))
         .collect();
     score_treated(&treated, text)
+}
+
+/// ROUGE-L of two texts that have had their treatment.
+pub fn rouge_l(generated: &str, reference: &str) -> f64 {
+    let pair = [(generated.to_owned(), reference.to_owned())];
+    let words = interned(&pair);
+    rouge_l::score(&words[0].0.spaced, &words[0].1.spaced)
 }
 
 /// Scores pairs that have had their treatment. `text` only names it.
@@ -102,7 +112,8 @@ pub fn score_treated(pairs: &[(String, String)], text: Treatment) -> TextScores 
             pairs.iter().map(|pair| pair.1.as_str()),
             &references,
         ),
-        reports: scored.into_iter().map(|(similarity, _)| similarity).collect(),
+        reports: scored.iter().map(|(similarity, _)| *similarity).collect(),
+        counts: scored.into_iter().map(|(_, counts)| counts).collect(),
     }
 }
 

@@ -14,6 +14,9 @@ use words::{is_abbreviation, is_numbered_abbreviation, is_sentence_starter, spli
 /// form are normalised to these before they are dropped.
 const DROPPED: [&str; 12] = ["''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", ";"];
 
+/// Longest name before the `@` of a mail address (RFC 5321 allows 64).
+const LONGEST_NAME: usize = 64;
+
 /// The tokens of a text, lower-cased, without punctuation. Never fails; an empty text has no tokens.
 pub fn tokens(text: &str) -> Vec<String> {
     let letters: Vec<char> = text.chars().collect();
@@ -131,7 +134,9 @@ impl Lexer<'_> {
                 return end + rest - stops - self.at;
             }
         }
-        let name = self.run(self.at, |letter| letter.is_ascii_alphanumeric() || "._%+-".contains(letter));
+        let ahead = &self.text[self.at..self.text.len().min(self.at + LONGEST_NAME)];
+        let in_name = |letter: &&char| letter.is_ascii_alphanumeric() || "._%+-".contains(**letter);
+        let name = ahead.iter().take_while(in_name).count();
         let host = self.at + name + 1;
         if self.peek(host - 1) != Some('@') || !self.is_at(host, |letter| letter.is_ascii_alphanumeric()) {
             return 0;

@@ -1,5 +1,8 @@
 //! Words that deny, doubt or ask.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use super::words::Word;
 
 /// What a cue says of what it reaches.
@@ -39,7 +42,7 @@ pub(super) struct Cue {
 use Kind::{Asks, Denies, Doubts, DoubtsDenial};
 use Way::{Backward, Both, Forward};
 
-/// Phrases in order: the first that fits at a place is taken, so the longer stand before the shorter. `_` is any word.
+/// Phrases in order: the first that fits at a place is taken, so the longer stand before the shorter.
 const CUES: &[(&str, Kind, Way)] = &[
     ("cannot be excluded", DoubtsDenial, Backward),
     ("can not be excluded", DoubtsDenial, Backward),
@@ -261,13 +264,23 @@ pub(super) fn find(words: &[Word<'_>]) -> Vec<Cue> {
     cues
 }
 
+/// The cues by their first word, in the order of the list.
+static BY_FIRST_WORD: LazyLock<HashMap<&str, Vec<usize>>> = LazyLock::new(|| {
+    let mut index: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (place, (phrase, ..)) in CUES.iter().enumerate() {
+        let first = phrase.split(' ').next().expect("a cue has a word");
+        index.entry(first).or_default().push(place);
+    }
+    index
+});
+
 fn listed(words: &[Word<'_>], at: usize) -> Option<Cue> {
-    let first = words[at].text;
+    let candidates = BY_FIRST_WORD.get(words[at].text)?;
     let fits = |phrase: &str| {
         let mut rest = words[at..].iter();
         phrase.split(' ').all(|part| rest.next().is_some_and(|word| word.is(part)))
     };
-    let &(phrase, kind, way) = CUES.iter().find(|(phrase, ..)| phrase.starts_with(first) && fits(phrase))?;
+    let &(phrase, kind, way) = candidates.iter().map(|&place| &CUES[place]).find(|(phrase, ..)| fits(phrase))?;
     let to = at + phrase.split(' ').count();
     let denial = matches!(phrase, "no" | "without");
     if denial {

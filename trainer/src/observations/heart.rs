@@ -68,6 +68,9 @@ const OTHERS: [&str; 24] = [
     "degenerative",
 ];
 
+/// How many words behind the heart are looked at.
+const FARTHEST: usize = 40;
+
 /// What the sentence says of the size of what its words `from..to` name; `None` where it says nothing of it.
 pub(super) fn state(words: &[Word<'_>], from: usize, to: usize) -> Option<Label> {
     before(words, from).or_else(|| after(words, to))
@@ -119,7 +122,7 @@ fn before(words: &[Word<'_>], from: usize) -> Option<Label> {
 
 fn after(words: &[Word<'_>], to: usize) -> Option<Label> {
     let mut found = None;
-    for at in to..words.len() {
+    for at in to..words.len().min(to + FARTHEST) {
         let word = words[at];
         if word.is_any(&BREAKS) {
             break;

@@ -143,7 +143,10 @@ fn judged<'f>(words: &[Word<'_>], phrase: &'f Found, cues: &[Cue]) -> Option<(La
 
 /// CheXpert's order: doubt about a denial, denial, doubt, else positive.
 fn asserted(words: &[Word<'_>], phrase: &Found, cues: &[Cue]) -> Option<Label> {
-    let reached = |kind: Kind| cues.iter().any(|cue| cue.kind == kind && reaches(words, cue, phrase));
+    // Cues stand in order: only those nearby can reach, however long the sentence is.
+    let first = cues.partition_point(|cue| cue.to + FARTHEST < phrase.from);
+    let cues = cues[first..].iter().take_while(|cue| cue.from <= phrase.to + FARTHEST);
+    let reached = |kind: Kind| cues.clone().any(|cue| cue.kind == kind && reaches(words, cue, phrase));
     if reached(Kind::DoubtsDenial) {
         Some(Label::Uncertain)
     } else if reached(Kind::Denies) {
@@ -181,7 +184,7 @@ fn goes_on(words: &[Word<'_>], from: usize, to: usize) -> bool {
 
 /// Whether what follows the comma or the "and" at `at` is a statement of its own and no further member of a list.
 fn begins_statement(words: &[Word<'_>], at: usize) -> bool {
-    let rest = &words[at + 1..];
+    let rest = &words[at + 1..words.len().min(at + 1 + FARTHEST)];
     let Some(first) = rest.first() else { return false };
     if first.is_any(&["or", "nor", "and", "no"]) {
         return false;

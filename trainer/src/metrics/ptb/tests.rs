@@ -50,4 +50,7 @@ fn any_text_is_taken() {
     check("\u{0}a\u{feff}b\u{200b}c", "a b c");
     let long = "x".repeat(100_000);
     check(&long, &long);
+    for odd in ["a%", "<a ", "&", "a.", "'", "-", "1/", "a'", "@a", "http://"] {
+        let _ = tokens(&odd.repeat(100_000));
+    }
 }
