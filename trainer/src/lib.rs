@@ -6,10 +6,15 @@
 pub mod data;
 pub mod evaluation;
 pub mod export;
+pub mod metrics;
 pub mod network;
+pub mod observations;
 pub mod onnx;
 pub mod phantoms;
 pub mod plots;
+pub mod score;
 pub mod settings;
+#[cfg(test)]
+mod shared_data;
 pub mod tensorboard;
 pub mod training;

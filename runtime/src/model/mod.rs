@@ -1,6 +1,7 @@
 //! A bundle's graphs as ONNX Runtime sessions.
 
 mod decoder;
+mod features;
 mod session;
 
 use std::path::Path;

@@ -12,6 +12,7 @@ mod pipeline;
 mod python_peers;
 mod resume;
 mod scenes;
+mod score;
 mod settings_live;
 mod settings_problems;
 mod tampering;

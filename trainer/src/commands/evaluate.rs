@@ -21,6 +21,12 @@ pub struct Evaluate {
     /// The data set's CSV, where it has another name
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+    /// Data set that the model was trained on, for the baselines [default: the studies of DIR that are not evaluated]
+    #[arg(long, value_name = "DIR")]
+    training: Option<PathBuf>,
+    /// results.json of another evaluation, to set beside this one
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
     #[command(flatten)]
     settings: SettingsSource,
     /// Folder of the results
@@ -41,6 +47,8 @@ impl Evaluate {
             data: self.data,
             csv: self.csv,
             settings: if self.settings.is_named() { Some(self.settings.read()?) } else { None },
+            training: self.training,
+            against: self.against,
             out: self.out,
             device: self.device,
         };
@@ -62,6 +70,7 @@ fn print_table(evaluation: &Evaluation) {
         "token accuracy {:.4}, perplexity {:.3}, loss {:.4}; {} reports word for word",
         tokens.accuracy, tokens.perplexity, tokens.loss, evaluation.exact_reports
     );
+    print_baselines(evaluation);
     let Some(results) = &evaluation.observations else { return };
     println!("\n{:<24} {:>7} {:>10} {:>7} {:>7}", "claims against truth", "F1", "precision", "recall", "side");
     for (name, scores) in [
@@ -85,4 +94,30 @@ fn print_table(evaluation: &Evaluation) {
             rates.support
         );
     }
+}
+
+fn print_baselines(evaluation: &Evaluation) {
+    let baselines = &evaluation.baselines;
+    print!("\n{:<38}", format!("text {}, uncertain as positive", baselines.text));
+    for figure in baselines.systems.first().map_or(&[][..], |model| &model.figures) {
+        print!(" {:>19}", figure.measure.heading());
+    }
+    println!();
+    for system in &baselines.systems {
+        print!("{:<38}", system.name);
+        for figure in &system.figures {
+            print!(" {:>19.3}", figure.value);
+        }
+        println!();
+    }
+    for sentence in &baselines.verdict {
+        println!("{sentence}");
+    }
+    println!("baselines from {}", baselines.training);
+    let calibration = &evaluation.calibration;
+    let area = calibration.area.map_or_else(|| "-".to_owned(), |area| format!("{area:.3}"));
+    println!(
+        "confidence {:.3}, right {:.3}, area {area}, calibration error {:.3}",
+        calibration.confidence, calibration.right, calibration.error
+    );
 }

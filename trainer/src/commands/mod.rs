@@ -5,6 +5,7 @@ mod dataset;
 mod evaluate;
 mod export;
 mod paths;
+mod score;
 mod settings;
 mod train;
 
@@ -28,6 +29,8 @@ pub enum Command {
     Bench(bench::Bench),
     /// Measure what a bundle writes for a data set
     Evaluate(evaluate::Evaluate),
+    /// Compare the texts of any system with reference reports
+    Score(score::Score),
 }
 
 impl Command {
@@ -41,6 +44,7 @@ impl Command {
             Self::Export(command) => command.run(),
             Self::Bench(command) => command.run(),
             Self::Evaluate(command) => command.run(),
+            Self::Score(command) => command.run(),
         }
     }
 }

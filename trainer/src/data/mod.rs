@@ -21,4 +21,4 @@ pub use preview::contact_sheet;
 pub use problem::{Problem, RowFault, summary};
 pub use split::{Draw, Parts, SplitError, draw_held_out, split};
 pub use studies::{Dataset, DatasetError, IMAGE_FOLDER, Study};
-pub use table::{CSV_NAMES, Part, Row, Table, TableError, locate, read as read_table};
+pub use table::{CSV_NAMES, Part, Row, Table, TableError, locate, read as read_table, read_with_empty_texts};

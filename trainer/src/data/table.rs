@@ -49,7 +49,7 @@ pub struct Row {
     pub line: usize,
     /// As written, without surrounding white space.
     pub id: String,
-    /// As written, without surrounding white space; never empty.
+    /// As written, without surrounding white space; empty only from [`read_with_empty_texts`].
     pub text: String,
     /// The patient, where the table has the column and the cell a value.
     pub patient: Option<String>,
@@ -143,8 +143,17 @@ pub fn locate(data: &Path, csv: Option<&Path>) -> Result<PathBuf, TableError> {
     }
 }
 
-/// Reads the table at `path`.
+/// Reads the table at `path`; a row without a text is a problem.
 pub fn read(path: &Path) -> Result<Table, TableError> {
+    read_rows(path, false)
+}
+
+/// Reads the table at `path`, in which a text may be empty: a system may have written nothing.
+pub fn read_with_empty_texts(path: &Path) -> Result<Table, TableError> {
+    read_rows(path, true)
+}
+
+fn read_rows(path: &Path, empty_texts: bool) -> Result<Table, TableError> {
     let bytes = std::fs::read(path).map_err(|source| TableError::Read { path: path.to_owned(), source })?;
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err(TableError::Utf16 { path: path.to_owned() });
@@ -154,7 +163,7 @@ pub fn read(path: &Path) -> Result<Table, TableError> {
     let mut reader = reader(bytes, delimiter);
     let mut record = ByteRecord::new();
     read_record(&mut reader, &mut record);
-    let columns = Columns::find(&record, path)?;
+    let columns = Columns { empty_texts, ..Columns::find(&record, path)? };
     let mut table = Table { path: path.to_owned(), rows: Vec::new(), problems: Vec::new() };
     let (mut line, mut counted) = (1, 0);
     while read_record(&mut reader, &mut record) {
@@ -217,6 +226,7 @@ struct Columns {
     patient: Option<usize>,
     split: Option<usize>,
     count: usize,
+    empty_texts: bool,
 }
 
 const COLUMNS: [&str; 4] = ["id", "text", "patient", "split"];
@@ -240,6 +250,7 @@ impl Columns {
             patient: patient?,
             split: split?,
             count: names.len(),
+            empty_texts: false,
         })
     }
 
@@ -260,7 +271,7 @@ impl Columns {
         if id.is_empty() {
             return Err(RowFault::EmptyId);
         }
-        if text.is_empty() {
+        if text.is_empty() && !self.empty_texts {
             return Err(RowFault::EmptyText);
         }
         Ok(Row {

@@ -1,9 +1,16 @@
 //! What a bundle writes for a data set, measured through the deployed runtime.
 
+mod against;
+mod baselines;
+mod bootstrap;
+mod calibration;
+mod marks;
 mod observations;
 pub mod page;
 mod report;
+mod tables;
 mod teacher_forced;
+mod training_reports;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -11,6 +18,7 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
+use rayon::prelude::*;
 use serde::Serialize;
 use xreport_models::atomic::write_file;
 use xreport_models::bundle::Bundle;
@@ -18,10 +26,16 @@ use xreport_runtime::device::DeviceRequest;
 use xreport_runtime::drafting::{Draft, Drafter};
 use xreport_runtime::model::SessionOptions;
 
+pub use baselines::{Baselines, Figure, Lead, Measure, SystemScores};
+pub use bootstrap::Interval;
+pub use calibration::{Bin, Calibration};
 pub use observations::ObservationResults;
 pub use teacher_forced::TokenScores;
 
 use crate::data::{self, Dataset, Draw, Loading, Study, draw_held_out};
+use crate::metrics::{self, TextScores, Treatment};
+use crate::observations::{Agreement, Labelled, agreement, read};
+use crate::phantoms::{dataset::FINDINGS_FILE, observations_in, read_findings};
 use crate::settings::Settings;
 
 /// What `evaluate` is told.
@@ -35,6 +49,10 @@ pub struct EvaluateRequest {
     pub csv: Option<PathBuf>,
     /// Settings; those of the model where none are named.
     pub settings: Option<Settings>,
+    /// Data set that the model was trained on, for baselines; else the studies of `data` that are not evaluated.
+    pub training: Option<PathBuf>,
+    /// `results.json` of another evaluation to set beside this one.
+    pub against: Option<PathBuf>,
     /// Folder of the results.
     pub out: PathBuf,
     /// Where the model runs.
@@ -66,6 +84,14 @@ pub struct Evaluation {
     pub exact_reports: usize,
     /// Mean seconds per report, drafting alone.
     pub seconds_per_report: f64,
+    /// Word overlap with the references, by text treatment.
+    pub text: Vec<TextScores>,
+    /// Agreement of the observations read from drafts and references.
+    pub agreement: Agreement,
+    /// The model beside reports that need no model.
+    pub baselines: Baselines,
+    /// Whether a low confidence goes with a wrong report.
+    pub calibration: Calibration,
     /// Against drawn truth, where the data set has a `findings.csv`.
     pub observations: Option<ObservationResults>,
 }
@@ -87,7 +113,9 @@ pub fn evaluate(request: &EvaluateRequest) -> anyhow::Result<Evaluation> {
         None => serde_json::from_value(bundle.manifest().provenance.settings.clone())
             .context("the bundle's own settings\nhint: name a file with --settings")?,
     };
-    let loaded = load(request, &bundle, &settings)?;
+    let dataset = Dataset::open(&request.data, request.csv.as_deref())?;
+    let loaded = load(request, &dataset, &bundle, &settings)?;
+    let pool = training_reports::find(request, &dataset, &loaded, &bundle, &settings)?;
     let batch = settings.evaluation.batch_size;
     let session = SessionOptions { device: request.device, threads: settings.training.num_processors };
     let mut drafter = Drafter::new(&bundle, &session, None)?;
@@ -112,6 +140,12 @@ pub fn evaluate(request: &EvaluateRequest) -> anyhow::Result<Evaluation> {
         .map(|((study, draft), reference)| Case { study, draft, attainable: drafter.text(spoken(&bundle, reference)) })
         .collect();
     let observations = observations::compare(&request.data.join(crate::phantoms::dataset::FINDINGS_FILE), &cases)?;
+    let training = pool.training(&loaded, &bundle, &session, batch)?;
+    let compared = baselines::compare(&evaluated(request, &cases)?, &training, settings.dataset.split_seed);
+    let pairs: Vec<(&str, &str)> =
+        cases.iter().map(|case| (case.draft.text.as_str(), case.study.text.as_str())).collect();
+    let labels: Vec<(Labelled, Labelled)> =
+        pairs.par_iter().map(|(draft, reference)| (read(draft), read(reference))).collect();
     let distinct: std::collections::HashSet<&str> = cases.iter().map(|case| case.draft.text.as_str()).collect();
     let manifest = bundle.manifest();
     let evaluation = Evaluation {
@@ -126,16 +160,29 @@ pub fn evaluate(request: &EvaluateRequest) -> anyhow::Result<Evaluation> {
         tokens: forced.scores,
         distinct_reports: distinct.len(),
         seconds_per_report: seconds / cases.len() as f64,
+        text: Treatment::USUAL.map(|treatment| metrics::score(&pairs, treatment)).to_vec(),
+        agreement: agreement(&labels),
+        baselines: compared,
+        calibration: calibrated(request, &cases, &labels)?,
         observations,
     };
+    let other = request.against.as_deref().map(against::read).transpose()?;
     std::fs::create_dir_all(&request.out).with_context(|| format!("cannot create `{}`", request.out.display()))?;
-    report::write_all(&request.out, &evaluation, &cases, &loaded)?;
+    report::write_all(
+        &request.out,
+        &evaluation,
+        &report::Shown { cases: &cases, labels: &labels, loaded: &loaded, other },
+    )?;
     Ok(evaluation)
 }
 
 /// The studies that the evaluation's settings choose, with their images as the bundle wants them.
-fn load(request: &EvaluateRequest, bundle: &Bundle, settings: &Settings) -> anyhow::Result<data::Loaded> {
-    let dataset = Dataset::open(&request.data, request.csv.as_deref())?;
+fn load(
+    request: &EvaluateRequest,
+    dataset: &Dataset,
+    bundle: &Bundle,
+    settings: &Settings,
+) -> anyhow::Result<data::Loaded> {
     eprintln!("{}", dataset.summary());
     let draw = Draw {
         sample: settings.evaluation.sample_size,
@@ -158,6 +205,51 @@ fn load(request: &EvaluateRequest, bundle: &Bundle, settings: &Settings) -> anyh
     }
     ensure!(!loaded.studies.is_empty(), "no study of `{}` has a readable image", request.data.display());
     Ok(loaded)
+}
+
+/// The studies for the comparison with baselines.
+fn evaluated<'c>(request: &EvaluateRequest, cases: &'c [Case]) -> anyhow::Result<baselines::Evaluated<'c>> {
+    let drawn = drawn(request)?;
+    Ok(baselines::Evaluated {
+        references: cases.iter().map(|case| case.study.text.as_str()).collect(),
+        drafts: cases.iter().map(|case| case.draft.text.as_str()).collect(),
+        patients: cases.iter().map(|case| case.study.patient.as_deref()).collect(),
+        drawn: cases.iter().map(|case| drawn.get(&case.study.id).map(|drawn| drawn.observations.clone())).collect(),
+    })
+}
+
+/// What was drawn on each image; empty where the data set is not drawn.
+fn drawn(request: &EvaluateRequest) -> anyhow::Result<std::collections::BTreeMap<String, crate::phantoms::Drawn>> {
+    let path = request.data.join(FINDINGS_FILE);
+    Ok(if path.is_file() { read_findings(&path)? } else { std::collections::BTreeMap::new() })
+}
+
+/// Confidence against being right: against what was drawn where that is known, else against the reference's observations.
+fn calibrated(
+    request: &EvaluateRequest,
+    cases: &[Case],
+    labels: &[(Labelled, Labelled)],
+) -> anyhow::Result<Calibration> {
+    let drawn = drawn(request)?;
+    let all_drawn = !drawn.is_empty() && cases.iter().all(|case| drawn.contains_key(&case.study.id));
+    let reports: Vec<(f64, bool)> = cases
+        .iter()
+        .zip(labels)
+        .map(|(case, (draft, reference))| {
+            let right = if all_drawn {
+                observations_in(&case.draft.text) == drawn[&case.study.id].observations
+            } else {
+                baselines::positives(draft) == baselines::positives(reference)
+            };
+            (case.draft.sequence.mean_log_probability(), right)
+        })
+        .collect();
+    let means = if all_drawn {
+        "the report claims exactly what was drawn: kind, side, size and zone"
+    } else {
+        "the report states the same of the 14 observations as its reference, uncertain as positive"
+    };
+    Ok(calibration::calibration(&reports, means))
 }
 
 /// A reference's tokens without start and end.

@@ -9,7 +9,7 @@ mod cases;
 mod tables;
 mod verdict;
 
-pub use cases::{Case, Observed, Outcome};
+pub use cases::{Case, Mark, Observed, Outcome};
 pub use tables::{ObservationScore, Table, TableRow};
 pub use verdict::{Tone, Verdict, VerdictScores, verdict};
 
@@ -46,6 +46,8 @@ pub struct Page {
     pub notices: Vec<String>,
     /// The model beside its controls.
     pub headline: Table,
+    /// Further tables of the controls, such as the model's leads with their intervals.
+    pub controls: Vec<Table>,
     /// Precision, recall and F1 per observation.
     pub observations: Vec<ObservationScore>,
     /// Further tables, such as word overlap.
@@ -76,7 +78,7 @@ pub fn render(page: &Page) -> String {
         header(page),
         verdict_line(&page.verdict),
         notices(page),
-        tables::section("Against its controls", std::slice::from_ref(&page.headline)),
+        tables::section("Against its controls", &[std::slice::from_ref(&page.headline), &page.controls].concat()),
         tables::observations(&page.observations),
         cases::gallery(&page.cases, &page.cases_choice),
         tables::section("More figures", &page.tables),
@@ -207,6 +209,7 @@ mod tests {
                     emphasised: true,
                 }],
             },
+            controls: Vec::new(),
             observations: vec![ObservationScore {
                 name: hostile.to_owned(),
                 precision: Some(0.9),
@@ -220,7 +223,9 @@ mod tests {
                 id: hostile.to_owned(),
                 png: Some(vec![1, 2, 3]),
                 reference: hostile.to_owned(),
+                reference_marks: vec![Mark { from: 0, to: 4, outcome: Outcome::Missed }],
                 generated: hostile.to_owned(),
+                generated_marks: Vec::new(),
                 observations: vec![Observed { name: hostile.to_owned(), outcome: Outcome::Found }],
                 note: hostile.to_owned(),
             }],

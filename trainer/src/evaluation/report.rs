@@ -9,18 +9,31 @@ use image::{GrayImage, ImageFormat, RgbImage};
 use xreport_models::atomic::write_file;
 use xreport_models::image::Preprocessing;
 
-use super::page::{self, Case as PageCase, ObservationScore, Observed, Page, Table, TableRow, VerdictScores, verdict};
-use super::{Case, Evaluation, observations, write_json};
+use super::against::Other;
+use super::baselines::positives;
+use super::page::{self, Case as PageCase, Observed, Page, VerdictScores, verdict};
+use super::{Case, Evaluation, marks, observations, tables, write_json};
 use crate::data::Loaded;
-use crate::phantoms::{Scores, dataset::FINDINGS_FILE, read_findings};
+use crate::observations::Labelled;
+use crate::phantoms::{dataset::FINDINGS_FILE, read_findings};
 
-/// Cases shown on the page.
-const SHOWN: usize = 12;
+/// Cases of each choice shown on the page.
+const EACH: usize = 4;
 
-pub(super) fn write_all(out: &Path, evaluation: &Evaluation, cases: &[Case], loaded: &Loaded) -> anyhow::Result<()> {
+/// What the page shows beside the figures.
+pub(super) struct Shown<'s> {
+    pub cases: &'s [Case],
+    /// (draft, reference) of each case.
+    pub labels: &'s [(Labelled, Labelled)],
+    pub loaded: &'s Loaded,
+    /// An evaluation to set beside this one.
+    pub other: Option<Other>,
+}
+
+pub(super) fn write_all(out: &Path, evaluation: &Evaluation, shown: &Shown<'_>) -> anyhow::Result<()> {
     write_json(&out.join("results.json"), evaluation)?;
-    write_file(out.join("reports.csv"), &reports(evaluation, cases)?)?;
-    write_file(out.join("index.html"), page::render(&page(evaluation, cases, loaded)?).as_bytes())?;
+    write_file(out.join("reports.csv"), &reports(evaluation, shown.cases)?)?;
+    write_file(out.join("index.html"), page::render(&page(evaluation, shown)?).as_bytes())?;
     Ok(())
 }
 
@@ -43,7 +56,7 @@ fn reports(evaluation: &Evaluation, cases: &[Case]) -> anyhow::Result<Vec<u8>> {
     csv.into_inner().context("a vector takes all bytes")
 }
 
-fn page(evaluation: &Evaluation, cases: &[Case], loaded: &Loaded) -> anyhow::Result<Page> {
+fn page(evaluation: &Evaluation, content: &Shown<'_>) -> anyhow::Result<Page> {
     let mut page = Page {
         model_name: evaluation.model.clone(),
         bundle_id: evaluation.bundle.clone(),
@@ -52,8 +65,10 @@ fn page(evaluation: &Evaluation, cases: &[Case], loaded: &Loaded) -> anyhow::Res
         date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
         phantoms: evaluation.observations.is_some(),
         notices: vec![evaluation.notice.clone()],
-        headline: headline(evaluation),
-        tables: vec![token_table(evaluation)],
+        headline: tables::systems(evaluation),
+        controls: vec![tables::leads(evaluation)],
+        tables: vec![tables::token_table(evaluation), tables::words(evaluation), tables::agreement(evaluation)],
+        figures: vec![tables::reliability_plot(evaluation)],
         timing: vec![
             ("Seconds per report".into(), format!("{:.3}", evaluation.seconds_per_report)),
             ("Variant".into(), evaluation.variant.clone()),
@@ -68,122 +83,86 @@ fn page(evaluation: &Evaluation, cases: &[Case], loaded: &Loaded) -> anyhow::Res
             shuffled_f1: results.shuffled.micro.f1,
             laterality: results.model.laterality.accuracy,
         });
-        page.observations = bars(&results.model);
+        page.controls.extend(tables::claims(evaluation));
+        page.observations = tables::bars(&results.model);
+    } else {
+        page.verdict = tables::plain_verdict(&evaluation.baselines);
+        page.observations = tables::label_bars(evaluation);
     }
-    page.cases_choice = format!("{SHOWN} cases spread evenly over the data set, chosen before looking.");
-    page.cases = shown(evaluation, cases, loaded)?;
+    page.notices.extend(evaluation.baselines.verdict.iter().filter(|said| said.contains("NOT")).cloned());
+    if let Some(other) = &content.other {
+        page.controls.push(other.table(evaluation)?);
+    }
+    page.cases_choice = format!(
+        "The {EACH} worst, the {EACH} best and {EACH} spread evenly over the data set, by the observations of both texts, \
+         then by ROUGE-L. Coloured sentences name findings."
+    );
+    page.cases = shown(evaluation, content)?;
     Ok(page)
 }
 
-fn headline(evaluation: &Evaluation) -> Table {
-    let Some(results) = &evaluation.observations else {
-        return Table {
-            title: "Texts".into(),
-            note: String::new(),
-            columns: ["Token accuracy", "Perplexity", "Different reports"].map(String::from).to_vec(),
-            rows: vec![TableRow {
-                name: "Model".into(),
-                note: String::new(),
-                cells: vec![
-                    format!("{:.3}", evaluation.tokens.accuracy),
-                    format!("{:.2}", evaluation.tokens.perplexity),
-                    evaluation.distinct_reports.to_string(),
-                ],
-                emphasised: true,
-            }],
-        };
-    };
-    let row = |name: &str, note: &str, scores: &Scores, distinct: String, emphasised| TableRow {
-        name: name.to_owned(),
-        note: note.to_owned(),
-        cells: vec![
-            format!("{:.3}", scores.micro.f1),
-            format!("{:.3}", scores.micro.precision),
-            format!("{:.3}", scores.micro.recall),
-            scores.laterality.accuracy.map_or_else(String::new, |share| format!("{share:.3}")),
-            distinct,
-        ],
-        emphasised,
-    };
-    let distinct = evaluation.distinct_reports.to_string();
-    Table {
-        title: "Claims against what was drawn".into(),
-        note: "An observation counts when kind, side, size and zone are right. Side: of the findings drawn on one side and reported with a side, the share on the right one.".into(),
-        columns: ["F1", "Precision", "Recall", "Side", "Different reports"].map(String::from).to_vec(),
-        rows: vec![
-            row("Model", "", &results.model, distinct.clone(), true),
-            row(
-                "Best constant report",
-                "one text for every image",
-                &results.best_constant.scores,
-                "1".into(),
-                false,
-            ),
-            row("Shuffled images", "each draft held against another image", &results.shuffled, distinct, false),
-            row("Reference reports", "the reader of texts itself", &results.references, String::new(), false),
-        ],
-    }
-}
-
-fn token_table(evaluation: &Evaluation) -> Table {
-    Table {
-        title: "Words, teacher-forced".into(),
-        note: "Each word predicted from the image and the reference's words before it.".into(),
-        columns: ["Token accuracy", "Perplexity", "Loss (nats)", "Tokens", "Reports word for word"]
-            .map(String::from)
-            .to_vec(),
-        rows: vec![TableRow {
-            name: "Model".into(),
-            note: String::new(),
-            cells: vec![
-                format!("{:.3}", evaluation.tokens.accuracy),
-                format!("{:.2}", evaluation.tokens.perplexity),
-                format!("{:.3}", evaluation.tokens.loss),
-                evaluation.tokens.tokens.to_string(),
-                format!("{} of {}", evaluation.exact_reports, evaluation.studies),
-            ],
-            emphasised: false,
-        }],
-    }
-}
-
-fn bars(scores: &Scores) -> Vec<ObservationScore> {
-    scores
-        .by_kind
-        .iter()
-        .map(|(kind, rates)| ObservationScore {
-            name: kind.word().replace('_', " "),
-            precision: (rates.claims > 0).then_some(rates.precision),
-            recall: (rates.support > 0).then_some(rates.recall),
-            f1: (rates.support + rates.claims > 0).then_some(rates.f1),
-            support: rates.support,
-        })
-        .collect()
-}
-
-fn shown(evaluation: &Evaluation, cases: &[Case], loaded: &Loaded) -> anyhow::Result<Vec<PageCase>> {
+fn shown(evaluation: &Evaluation, content: &Shown<'_>) -> anyhow::Result<Vec<PageCase>> {
     let findings = Path::new(&evaluation.data).join(FINDINGS_FILE);
     let drawn = if evaluation.observations.is_some() { read_findings(&findings)? } else { BTreeMap::default() };
-    let step = cases.len().div_ceil(SHOWN).max(1);
-    (0..cases.len())
-        .step_by(step)
-        .map(|index| {
-            let case = &cases[index];
+    let loaded = content.loaded;
+    chosen(evaluation, content)
+        .into_iter()
+        .map(|(index, why)| {
+            let (case, (draft, reference)) = (&content.cases[index], &content.labels[index]);
             let truth = drawn.get(&case.study.id).map(|drawn| &drawn.observations);
-            let observed = truth.map_or_else(Vec::new, |truth| {
-                let outcomes = observations::outcomes(truth, &case.draft.text);
-                outcomes.into_iter().map(|(name, outcome)| Observed { name: readable(name), outcome }).collect()
-            });
+            let observed: Vec<Observed> = match truth {
+                Some(truth) => {
+                    let outcomes = observations::outcomes(truth, &case.draft.text).into_iter();
+                    outcomes.map(|(name, outcome)| Observed { name: readable(name), outcome }).collect()
+                }
+                None => {
+                    let outcomes = marks::observed(draft, reference).into_iter();
+                    outcomes.map(|(name, outcome)| Observed { name: name.to_string(), outcome }).collect()
+                }
+            };
+            let (generated_marks, reference_marks) = marks::marks(draft, reference);
             Ok(PageCase {
                 id: case.study.id.clone(),
                 png: Some(png(loaded.images.get(index), loaded.images.preprocessing())?),
                 reference: case.study.text.clone(),
+                reference_marks,
                 generated: case.draft.text.clone(),
+                generated_marks,
                 observations: observed,
-                note: format!("mean log-probability {:.3}", case.draft.sequence.mean_log_probability()),
+                note: format!("{why}; mean log-probability {:.3}", case.draft.sequence.mean_log_probability()),
             })
         })
         .collect()
+}
+
+/// The cases shown, worst first, with why each was chosen.
+fn chosen(evaluation: &Evaluation, content: &Shown<'_>) -> Vec<(usize, &'static str)> {
+    let rouge = |index: usize| evaluation.text.first().map_or(0.0, |text| text.reports[index].rouge_l);
+    let mut order: Vec<usize> = (0..content.cases.len()).collect();
+    let quality: Vec<(f64, f64)> = order.iter().map(|&index| (agreed(&content.labels[index]), rouge(index))).collect();
+    order.sort_by(|&a, &b| {
+        quality[a].0.total_cmp(&quality[b].0).then(quality[a].1.total_cmp(&quality[b].1)).then(a.cmp(&b))
+    });
+    let worst = order.len().min(EACH);
+    let best = order.len().saturating_sub(EACH).max(worst);
+    let mut between = order[worst..best].to_vec();
+    between.sort_unstable();
+    let step = between.len().div_ceil(EACH).max(1);
+    let named = |cases: &[usize], why: &'static str| cases.iter().map(|&index| (index, why)).collect::<Vec<_>>();
+    let spread: Vec<usize> = between.into_iter().step_by(step).collect();
+    [
+        named(&order[..worst], "among the worst"),
+        named(&order[best..], "among the best"),
+        named(&spread, "one of the others"),
+    ]
+    .concat()
+}
+
+/// F1 of the observations that draft and reference state; 1 where neither states any.
+fn agreed((draft, reference): &(Labelled, Labelled)) -> f64 {
+    let (ours, theirs) = (positives(draft), positives(reference));
+    let both = ours.len() + theirs.len();
+    if both == 0 { 1.0 } else { 2.0 * ours.intersection(&theirs).count() as f64 / both as f64 }
 }
 
 fn readable(observation: crate::phantoms::Observation) -> String {

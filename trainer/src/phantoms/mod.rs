@@ -20,6 +20,9 @@ pub mod read;
 pub mod report;
 pub mod score;
 
+#[cfg(test)]
+mod label_tests;
+
 pub use dataset::{Drawn, PhantomError, Summary, read_findings};
 pub use findings::{Findings, Location};
 pub use observation::{Device, EffusionSize, Kind, Observation, Side, Zone};

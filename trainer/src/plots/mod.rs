@@ -8,6 +8,7 @@
 pub mod architecture;
 pub mod curve;
 pub mod numbers;
+pub mod reliability;
 pub mod svg;
 
 mod axis;

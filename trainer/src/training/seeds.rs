@@ -17,6 +17,8 @@ pub enum Stream {
     Dropout,
     /// Sequences for the check of an untrained export.
     Verification,
+    /// Baselines and resamples of an evaluation.
+    Evaluation,
 }
 
 impl Stream {
@@ -27,6 +29,7 @@ impl Stream {
             Self::Augment => "augment",
             Self::Dropout => "dropout",
             Self::Verification => "verification",
+            Self::Evaluation => "evaluation",
         }
     }
 

@@ -14,6 +14,7 @@ mod programs;
 pub mod radiographs;
 mod resume_kill;
 mod safetensors;
+mod score;
 mod slim;
 mod train_peer;
 mod words;
@@ -67,6 +68,11 @@ const PROOFS: &[Proof] = &[
         name: "train-peer",
         about: "training speed beside plain PyTorch, same network --python PATH [--rounds N] [--shared]",
         run: train_peer::run,
+    },
+    Proof {
+        name: "score",
+        about: "100,000 pairs of reports scored in time, beside pycocoevalcap [--pairs N] [--python PATH]",
+        run: score::run,
     },
     Proof {
         name: "overfit",

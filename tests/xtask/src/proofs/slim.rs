@@ -79,9 +79,11 @@ fn draft(programs: &Programs, folder: &Path, bundle: &Path, number: usize) -> Re
     Ok(command)
 }
 
-fn peak_memory(python: Option<&str>, draft: &Command) -> Result<u64> {
+/// Bytes of resident memory at the peak of a program that ends well.
+pub(super) fn peak_memory(python: Option<&str>, draft: &Command) -> Result<u64> {
     let mut measure = Command::new(python.unwrap_or("python3"));
     measure.args(["-c", PEAK]).arg(draft.get_program()).args(draft.get_args()).stdin(Stdio::null());
+    measure.envs(draft.get_envs().filter_map(|(name, value)| Some((name, value?))));
     if let Some(folder) = draft.get_current_dir() {
         measure.current_dir(folder);
     }

@@ -14,12 +14,27 @@ pub struct Case {
     pub png: Option<Vec<u8>>,
     /// The reference report.
     pub reference: String,
+    /// Sentences of the reference that name findings.
+    pub reference_marks: Vec<Mark>,
     /// The generated report.
     pub generated: String,
+    /// Sentences of the generated report that name findings.
+    pub generated_marks: Vec<Mark>,
     /// The findings of both, compared.
     pub observations: Vec<Observed>,
     /// A line of small print, such as time and mean log-probability; may be empty.
     pub note: String,
+}
+
+/// A sentence that names a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// First byte of the sentence in its text.
+    pub from: usize,
+    /// The byte after its last.
+    pub to: usize,
+    /// How the texts agree on it.
+    pub outcome: Outcome,
 }
 
 /// A finding of a case.
@@ -118,16 +133,36 @@ fn case(case: &Case) -> String {
          <div class=\"texts\">\n<div>\n<h4>Reference</h4>\n<p class=\"report\">{}</p>\n</div>\n\
          <div>\n<h4>Generated <em>draft</em></h4>\n<p class=\"report\">{}</p>\n</div>\n</div>\n{note}</div>\n</article>\n",
         escape(&case.id),
-        text_or_empty(&case.reference),
-        text_or_empty(&case.generated)
+        marked(&case.reference, &case.reference_marks),
+        marked(&case.generated, &case.generated_marks)
     )
 }
 
-fn text_or_empty(text: &str) -> String {
+/// The text with its marked sentences coloured; a sign and a word for those who see no colours.
+fn marked(text: &str, marks: &[Mark]) -> String {
     if text.trim().is_empty() {
         return "<span class=\"empty\">(no text)</span>".to_owned();
     }
-    escape(text.trim())
+    let mut html = String::new();
+    let mut done = 0;
+    for mark in marks {
+        // Sentences follow each other; what does not fit the text is no sentence of it.
+        let (Some(before), Some(sentence)) = (text.get(done..mark.from), text.get(mark.from..mark.to)) else {
+            continue;
+        };
+        let space = sentence.len() - sentence.trim_start().len();
+        let (class, sign, word) = mark.outcome.look();
+        let _ = write!(
+            html,
+            "{}{}<mark class=\"{class}\" title=\"{word}\"><b aria-hidden=\"true\">{sign}</b> {}</mark>",
+            escape(before),
+            &sentence[..space],
+            escape(&sentence[space..])
+        );
+        done = mark.to;
+    }
+    html.push_str(&escape(&text[done..]));
+    html.trim().to_owned()
 }
 
 #[cfg(test)]
@@ -138,7 +173,9 @@ mod tests {
         Case {
             id: "a/7".to_owned(),
             png: Some(b"foo".to_vec()),
-            reference: "Left effusion.".to_owned(),
+            reference: "Left effusion. <b>Clear</b>.".to_owned(),
+            reference_marks: vec![Mark { from: 0, to: 14, outcome: Outcome::Missed }],
+            generated_marks: vec![Mark { from: 0, to: 99, outcome: Outcome::Found }],
             generated: " ".to_owned(),
             observations: Outcome::ALL
                 .iter()
@@ -166,6 +203,15 @@ mod tests {
         assert!(html.contains("src=\"data:image/png;base64,Zm9v\" alt=\"Chest image a/7"));
         let none = Case { png: None, ..example() };
         assert!(!case(&none).contains("<img"));
+    }
+
+    #[test]
+    fn marked_sentences_have_class_sign_and_title_and_the_rest_stays() {
+        let html = case(&example());
+        let sentence = "<mark class=\"missed\" title=\"missed\"><b aria-hidden=\"true\">○</b> Left effusion.</mark>";
+        assert!(html.contains(&format!("{sentence} &lt;b&gt;Clear&lt;/b&gt;.</p>")), "{html}");
+        let cut = marked("Äh. Ja.", &[Mark { from: 1, to: 3, outcome: Outcome::Found }]);
+        assert_eq!(cut, "Äh. Ja.", "a mark within a letter is passed over");
     }
 
     #[test]

@@ -1,0 +1,151 @@
+//! `xreport-train score`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use xreport_models::atomic::write_file;
+use xreport_trainer::metrics::Treatment;
+use xreport_trainer::observations::{Agreement, Uncertain};
+use xreport_trainer::score::{Missing, Score as Results, ScoreRequest, score, write_per_report};
+
+/// Compare the texts of any system with reference reports.
+#[derive(Debug, Args)]
+pub struct Score {
+    /// Table of the generated texts: columns `id` and `text`
+    #[arg(long, value_name = "FILE")]
+    generated: PathBuf,
+    /// Table of the reference reports: columns `id` and `text`
+    #[arg(long, value_name = "FILE")]
+    references: PathBuf,
+    /// Text treatment before words are compared: r2gen, r2gen-mimic, ptb or plain; may be repeated [default: r2gen, ptb and plain]
+    #[arg(long, value_name = "TREATMENT")]
+    text: Vec<Treatment>,
+    /// What becomes of a reference without a generated text
+    #[arg(long, value_enum, default_value = "refuse")]
+    missing: MissingText,
+    /// Table to write: the figures and labels of every report
+    #[arg(long, value_name = "FILE")]
+    per_report: Option<PathBuf>,
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    json: bool,
+}
+
+/// What becomes of a reference without a generated text.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum MissingText {
+    /// An error
+    Refuse,
+    /// It counts as an empty text
+    Empty,
+    /// It is left out, and counted
+    Skip,
+}
+
+impl Score {
+    pub fn run(self) -> anyhow::Result<()> {
+        let mut treatments = self.text;
+        if treatments.is_empty() {
+            treatments = Treatment::USUAL.to_vec();
+        }
+        treatments.sort_unstable();
+        treatments.dedup();
+        let missing = match self.missing {
+            MissingText::Refuse => Missing::Refuse,
+            MissingText::Empty => Missing::Empty,
+            MissingText::Skip => Missing::Skip,
+        };
+        let request = ScoreRequest { generated: self.generated, references: self.references, treatments, missing };
+        let scored = score(&request)?;
+        if let Some(path) = &self.per_report {
+            write_file(path, &write_per_report(&scored)?)?;
+        }
+        if self.json {
+            println!("{}", serde_json::to_string(&scored.score)?);
+        } else {
+            print_texts(&scored.score);
+            print_observations(&scored.score.observations);
+        }
+        Ok(())
+    }
+}
+
+fn print_texts(score: &Results) {
+    println!("{} pairs", score.pairs);
+    for (count, what) in [
+        (score.missing, "references without a generated text"),
+        (score.without_reference, "generated texts without a reference, left out"),
+        (score.empty_generated, "empty generated texts"),
+        (score.empty_references, "empty references"),
+    ] {
+        if count > 0 {
+            println!("  {count} {what}");
+        }
+    }
+    println!(
+        "\n{:<12} {:>7} {:>7} {:>7} {:>7} {:>8} {:>8}",
+        "text", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D"
+    );
+    for text in &score.text {
+        let [one, two, three, four] = text.corpus.bleu;
+        println!(
+            "{:<12} {one:>7.4} {two:>7.4} {three:>7.4} {four:>7.4} {:>8.4} {:>8.4}",
+            text.text, text.corpus.rouge_l, text.corpus.cider_d
+        );
+    }
+    println!(
+        "\n{:<12} {:>17} {:>13} {:>12} {:>12}",
+        "variety", "different reports", "words/report", "bigrams", "repeat rate"
+    );
+    for text in &score.text {
+        for (side, variety) in [("generated", &text.generated), ("references", &text.references)] {
+            println!(
+                "{:<12} {:>17} {:>13.1} {:>12} {:>12.4}  {side}",
+                text.text,
+                variety.distinct_reports,
+                variety.mean_words,
+                variety.distinct_ngrams[1],
+                variety.repeat_rate
+            );
+        }
+    }
+}
+
+fn print_observations(agreement: &Agreement) {
+    for uncertain in Uncertain::ALL {
+        let scores = agreement.under(uncertain);
+        println!("\n{:<27} {:>6} {:>10} {:>7} {:>8}", uncertain.name(), "F1", "precision", "recall", "support");
+        for class in &scores.classes {
+            let rates = &class.rates;
+            println!(
+                "{:<27} {:>6.3} {:>10.3} {:>7.3} {:>8}",
+                class.observation.name(),
+                rates.f1,
+                rates.precision,
+                rates.recall,
+                rates.support
+            );
+        }
+        for (name, mean) in [("micro, 14", &scores.micro_14), ("micro, 5", &scores.micro_5)] {
+            println!("{name:<27} {:>6.3} {:>10.3} {:>7.3} {:>8}", mean.f1, mean.precision, mean.recall, mean.support);
+        }
+        println!("{:<27} {:>6.3}", "macro, 14", scores.macro_14);
+        println!("{:<27} {:>6.3}", "macro, 5", scores.macro_5);
+    }
+    let shown = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |share| format!("{share:.3}"));
+    println!(
+        "\nside agrees    {} of {} findings with a side in both",
+        shown(agreement.side.share()),
+        agreement.side.compared
+    );
+    println!(
+        "size agrees    {} of {} findings with a size in both",
+        shown(agreement.size.share()),
+        agreement.size.compared
+    );
+    println!(
+        "measure agrees {} of {} findings measured in both",
+        shown(agreement.measure.share()),
+        agreement.measure.compared
+    );
+}
