@@ -6,6 +6,7 @@
 pub mod data;
 pub mod evaluation;
 pub mod export;
+pub mod import;
 pub mod network;
 pub mod onnx;
 pub mod phantoms;
