@@ -79,11 +79,6 @@ impl CsvSource {
         Ok(Self { path: path.to_owned(), reader, header, done, total, record })
     }
 
-    /// The file.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The names of the columns.
     pub(super) fn header(&self) -> &[String] {
         &self.header

@@ -2,6 +2,7 @@
 //! Names, numbers and sentences here are made up.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::Write as _;
 
 use super::super::{Placement, Progress};
@@ -66,8 +67,8 @@ impl Scene {
         let mut split = "dicom_id,study_id,subject_id,split\n".to_owned();
         let mut metadata = "dicom_id,subject_id,study_id,ViewPosition,Rows\n".to_owned();
         for (at, (dicom, study, subject, part, view)) in IMAGES.into_iter().enumerate() {
-            split += &format!("{dicom},{study},{subject},{part}\n");
-            metadata += &format!("{dicom},{subject},{study},{view},3056\n");
+            writeln!(split, "{dicom},{study},{subject},{part}").unwrap();
+            writeln!(metadata, "{dicom},{subject},{study},{view},3056").unwrap();
             if study != 50_000_099 {
                 let extension = if at % 2 == 0 { "jpg" } else { "dcm" };
                 scene.write(&format!("{}/s{study}/{dicom}.{extension}", folder(subject)), dicom.as_bytes());

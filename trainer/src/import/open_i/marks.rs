@@ -39,8 +39,7 @@ fn without(text: &str) -> String {
         let end = word.chars().next_back().filter(|last| PUNCTUATION.contains(last));
         let Some(end) = end else { continue };
         match kept.chars().next_back() {
-            None => {}
-            Some('.') => {}
+            None | Some('.') => {}
             // "heart, XXXX." ends with the sentence's own mark.
             Some(last) if PUNCTUATION.contains(&last) => {
                 kept.pop();

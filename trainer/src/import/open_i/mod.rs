@@ -79,10 +79,7 @@ pub fn import(source: &Path, options: &Options, target: &Target<'_>) -> Result<R
             hint: "name NLMCXR_reports.tgz, a folder of XML reports, or Kaggle's indiana_reports.csv",
         });
     }
-    let is_csv = {
-        let name = source.to_string_lossy().to_ascii_lowercase();
-        source.is_file() && (name.ends_with(".csv") || name.ends_with(".csv.gz"))
-    };
+    let is_csv = source.is_file() && is_csv(source);
     let projections = find_projections(source, options, is_csv)?;
     let images = match target.placement {
         Some(_) => Some(find_images(source, options)?),
@@ -288,6 +285,12 @@ impl Import<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a file is a table by its name, compressed or not.
+fn is_csv(path: &Path) -> bool {
+    let has = |path: &Path, wanted: &str| path.extension().is_some_and(|found| found.eq_ignore_ascii_case(wanted));
+    has(path, "csv") || (has(path, "gz") && path.file_stem().is_some_and(|stem| has(Path::new(stem), "csv")))
 }
 
 fn is_report(path: &Path) -> bool {

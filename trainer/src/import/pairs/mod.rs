@@ -42,6 +42,17 @@ pub struct Options {
     pub notice: Option<String>,
 }
 
+impl Options {
+    /// The columns that are wanted, with the option that names each.
+    fn columns(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let Options { image, text, patient, study, view, split, .. } = self;
+        let required = std::iter::once(("image", image)).chain(text.iter().map(|name| ("text", name)));
+        let optional = [("patient", patient), ("study", study), ("view", view), ("split", split)];
+        let optional = optional.into_iter().filter_map(|(what, name)| Some((what, name.as_ref()?)));
+        required.chain(optional).map(|(what, name)| (what, name.as_str()))
+    }
+}
+
 /// Imports the table `source`.
 pub fn import(source: &Path, options: &Options, target: &Target<'_>) -> Result<Report, ImportError> {
     options.hold_out.check()?;
@@ -64,7 +75,7 @@ pub fn import(source: &Path, options: &Options, target: &Target<'_>) -> Result<R
         return Err(ImportError::Missing { what: "the folder of the images", path: folder, hint: "check --images" });
     }
     let mut import = Import { source, options, target, folder, begun: None };
-    let wanted: Vec<&str> = import.columns().map(|(_, name)| name).collect();
+    let wanted: Vec<&str> = options.columns().map(|(_, name)| name).collect();
     rows::read(source, &wanted, options.sheet.as_deref(), &mut import)?;
     match import.begun {
         Some((session, _)) => session.finish(),
@@ -92,18 +103,9 @@ struct Places {
 }
 
 impl Import<'_> {
-    /// The columns that are wanted, with the option that names each.
-    fn columns(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let Options { image, text, patient, study, view, split, .. } = self.options;
-        let required = std::iter::once(("image", image)).chain(text.iter().map(|name| ("text", name)));
-        let optional = [("patient", patient), ("study", study), ("view", view), ("split", split)];
-        let optional = optional.into_iter().filter_map(|(what, name)| Some((what, name.as_ref()?)));
-        required.chain(optional).map(|(what, name)| (what, name.as_str()))
-    }
-
     fn places(&self, names: &[String]) -> Result<Places, ImportError> {
         let mut places = Places::default();
-        for (what, wanted) in self.columns() {
+        for (what, wanted) in self.options.columns() {
             let mut found = (0..names.len()).filter(|&at| names[at].trim().eq_ignore_ascii_case(wanted));
             let place = found.next().ok_or_else(|| no_column(self.source, wanted, names))?;
             if found.next().is_some() {
@@ -133,7 +135,7 @@ impl Sink for Import<'_> {
                 name: "pairs",
                 source: self.source,
                 options: json!({
-                    "columns": self.columns().map(|(what, name)| json!([what, name])).collect::<Vec<_>>(),
+                    "columns": self.options.columns().map(|(what, name)| json!([what, name])).collect::<Vec<_>>(),
                     "sheet": self.options.sheet, "hold_out": self.options.hold_out,
                 }),
                 columns: Columns::Plain,

@@ -1,6 +1,6 @@
 //! Rows of a user's own table: CSV in its usual forms, or a sheet of an XLSX file.
 
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::path::Path;
 
 use calamine::{DataRef, Reader as _, Xlsx, XlsxError, open_workbook};

@@ -115,7 +115,7 @@ fn rows_that_cannot_be_used_are_told_by_line_and_reason() {
     assert_eq!(left_out(&report), BTreeMap::from(expected));
     assert_eq!(report.part_rows, [1, 1, 0]);
     let told = fs::read_to_string(scene.place.path().join("out/XREPORT_left_out.csv")).unwrap();
-    assert!(told.contains("line 8,rows with more or fewer cells") && !told.contains("again"), "{told}");
+    assert!(told.contains("line 9,rows with more or fewer cells") && !told.contains("again"), "{told}");
 }
 
 #[test]
