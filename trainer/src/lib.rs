@@ -7,6 +7,7 @@ pub mod data;
 pub mod evaluation;
 pub mod export;
 pub mod metrics;
+pub mod import;
 pub mod network;
 pub mod observations;
 pub mod onnx;

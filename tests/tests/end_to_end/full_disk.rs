@@ -112,3 +112,22 @@ fn no_room_for_the_first_checkpoint_is_told() {
     assert!(place.leftovers("disk").is_empty(), "{:?}", place.leftovers("disk"));
     assert!(!place.has("disk/run/last.safetensors"));
 }
+
+#[test]
+fn an_import_that_does_not_fit_leaves_no_table_and_goes_on_when_there_is_room() {
+    let place = Workplace::new();
+    for person in 0..40 {
+        place.write(&format!("train/NORMAL/IM-{person:04}-0001.jpeg"), vec![person; 8192]);
+    }
+    let Some(disk) = SmallDisk::make(&place.path("disk"), 200) else { return };
+    let run = place.train("dataset import pneumonia . --out disk/data").expect_code(2);
+    assert!(run.stderr.contains("disk/data/images/train/NORMAL/IM-"), "the file is named: {run}");
+    assert!(run.stderr.to_lowercase().contains("no space left") && run.stderr.contains("hint: "), "{run}");
+    assert!(place.leftovers("disk").is_empty(), "{:?}", place.leftovers("disk"));
+    assert!(!place.has("disk/data/XREPORT_dataset.csv"));
+
+    disk.change("size=2000k");
+    let run = place.train("dataset import pneumonia . --out disk/data").expect_code(0);
+    assert!(run.stdout.contains("images copied, ") && run.stdout.contains("images already there"), "{run}");
+    assert_eq!(place.csv("disk/data/XREPORT_dataset.csv").len(), 40);
+}

@@ -7,6 +7,7 @@ mod bad_input;
 mod checkpoint;
 mod full_disk;
 mod generate;
+mod import;
 mod original_folders;
 mod pipeline;
 mod python_peers;

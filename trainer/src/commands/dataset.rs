@@ -10,6 +10,7 @@ use xreport_trainer::phantoms;
 use xreport_trainer::training::augmented;
 use xreport_trainer::training::seeds::Stream;
 
+use super::import::Import;
 use super::paths;
 use super::settings::SettingsSource;
 
@@ -18,6 +19,9 @@ use super::settings::SettingsSource;
 pub enum DatasetCommand {
     /// Draw thorax phantoms whose findings are known exactly
     Phantoms(Phantoms),
+    /// Import a public corpus, or a table of one's own, as a data set
+    #[command(subcommand)]
+    Import(Import),
     /// Write a picture of what the network sees: images preprocessed, and augmented where IMG_AUGMENT is set
     Preview(Preview),
 }
@@ -26,6 +30,7 @@ impl DatasetCommand {
     pub fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Phantoms(command) => command.run(),
+            Self::Import(command) => command.run(),
             Self::Preview(command) => command.run(),
         }
     }

@@ -4,6 +4,7 @@ mod bench;
 mod dataset;
 mod evaluate;
 mod export;
+mod import;
 mod paths;
 mod score;
 mod settings;

@@ -32,7 +32,7 @@ pub enum Part {
 
 impl Part {
     /// Reads a cell of the `split` column.
-    fn from_cell(cell: &str) -> Option<Self> {
+    pub fn from_cell(cell: &str) -> Option<Self> {
         match cell.to_lowercase().as_str() {
             "train" | "training" => Some(Self::Train),
             "validation" | "val" | "valid" | "validate" | "dev" => Some(Self::Validation),

@@ -20,7 +20,7 @@ mod verification;
 pub use augment::augmented;
 pub use batches::{Sample, Samples};
 pub use journal::{CURVE, METRICS};
-pub use prepare::{Prepared, tokenizer};
+pub use prepare::{NOTICE_FILE, Prepared, tokenizer};
 pub use run::{Data, Ending, Run};
 pub use session::{ResumeRequest, TrainRequest, initialise, resume, train};
 pub use verification::{load as load_verification, random as random_verification};

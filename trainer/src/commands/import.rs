@@ -1,0 +1,388 @@
+//! `xreport-train dataset import`.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use xreport_trainer::import::{self, HoldOut, ImportError, Placement, Report, SplitBy, Target};
+
+use super::paths;
+
+/// Import a corpus as a data set.
+#[derive(Debug, Subcommand)]
+pub enum Import {
+    /// Open-i (IU X-Ray): NLMCXR_reports.tgz, a folder of its XML reports, or Kaggle's indiana_reports.csv
+    OpenI(OpenI),
+    /// MIMIC-CXR or MIMIC-CXR-JPG: the folder that holds `files/`; sections by the official rules
+    MimicCxr(MimicCxr),
+    /// ChestX-ray14 of the NIH: the folder of Data_Entry_2017.csv and images*/; texts made from labels
+    #[command(name = "chestx-ray14")]
+    ChestXRay14(ChestXRay14),
+    /// Children's radiographs of Kermany et al.: chest_xray/{train,val,test}/{NORMAL,PNEUMONIA}; texts made from labels
+    Pneumonia(Pneumonia),
+    /// Any CSV or XLSX table that names images and texts
+    Pairs(Pairs),
+}
+
+impl Import {
+    pub fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::OpenI(command) => command.run(),
+            Self::MimicCxr(command) => command.run(),
+            Self::ChestXRay14(command) => command.run(),
+            Self::Pneumonia(command) => command.run(),
+            Self::Pairs(command) => command.run(),
+        }
+    }
+}
+
+/// Where an import goes.
+#[derive(Debug, Args)]
+struct Destination {
+    /// Data folder to write: new, empty, or one that an earlier run of this import left unfinished
+    #[arg(long, value_name = "DIR", default_value = paths::DATA)]
+    out: PathBuf,
+    /// How images get there
+    #[arg(long, value_enum, default_value_t = Place::Auto)]
+    place: Place,
+    /// Write the table alone
+    #[arg(long, conflicts_with = "place")]
+    without_images: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Place {
+    /// Hard links; copies where the system refuses one
+    Auto,
+    /// Hard links or nothing
+    HardLink,
+    /// Symbolic links: they break when the corpus moves
+    SymLink,
+    /// Copies
+    Copy,
+}
+
+impl Destination {
+    /// Runs an import with a progress bar, and prints what it did.
+    fn import(self, run: impl FnOnce(&Target<'_>) -> Result<Report, ImportError>) -> anyhow::Result<()> {
+        let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        let style = ProgressStyle::with_template("importing {bar:30} {percent}%  {msg} rows  {elapsed}");
+        bar.set_style(style.expect("a well-formed template"));
+        let placement = (!self.without_images).then_some(match self.place {
+            Place::Auto => Placement::Auto,
+            Place::HardLink => Placement::HardLink,
+            Place::SymLink => Placement::SymLink,
+            Place::Copy => Placement::Copy,
+        });
+        let progress = |progress: import::Progress| {
+            if !bar.is_hidden() {
+                bar.set_length(progress.total);
+                bar.set_position(progress.done);
+                bar.set_message(progress.rows.to_string());
+            }
+        };
+        let report = run(&Target { out: self.out.clone(), placement, progress: &progress });
+        bar.finish_and_clear();
+        let report = report?;
+        let remarks = report.remarks();
+        if !remarks.is_empty() {
+            eprintln!("{remarks}");
+        }
+        if !report.left_out.is_empty() {
+            eprintln!("each of them -> {}", self.out.join(import::LEFT_OUT_FILE).display());
+        }
+        println!("{} -> {}", report.summary(), self.out.display());
+        Ok(())
+    }
+}
+
+/// Who is held out where the corpus has no split.
+#[derive(Debug, Args)]
+struct HeldOut {
+    /// Percent of the persons whose studies become `test`; drawn by name and seed, a person's studies stay together
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..100))]
+    test_percent: Option<u8>,
+    /// Percent of the persons whose studies become `validation`; 0 leaves it to training (dataset.VALIDATION_SIZE)
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..100))]
+    validation_percent: u8,
+    /// Another seed, other persons
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+}
+
+impl HeldOut {
+    fn or_percent(&self, test_percent: u8) -> HoldOut {
+        let test_percent = self.test_percent.unwrap_or(test_percent);
+        HoldOut { test_percent, validation_percent: self.validation_percent, seed: self.seed }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Views {
+    /// Frontal ones
+    Frontal,
+    /// Every one
+    All,
+}
+
+impl From<Views> for import::Views {
+    fn from(views: Views) -> Self {
+        match views {
+            Views::Frontal => Self::Frontal,
+            Views::All => Self::All,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Sections {
+    /// The findings
+    Findings,
+    /// The impression
+    Impression,
+    /// Findings, then impression; one where the other is empty
+    Both,
+}
+
+impl From<Sections> for import::Sections {
+    fn from(sections: Sections) -> Self {
+        match sections {
+            Sections::Findings => Self::Findings,
+            Sections::Impression => Self::Impression,
+            Sections::Both => Self::Both,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Split {
+    /// The corpus's own
+    Official,
+    /// Persons drawn by name and seed
+    Persons,
+}
+
+impl From<Split> for SplitBy {
+    fn from(split: Split) -> Self {
+        match split {
+            Split::Official => Self::Official,
+            Split::Persons => Self::Persons,
+        }
+    }
+}
+
+/// Open-i.
+#[derive(Debug, Args)]
+pub struct OpenI {
+    /// NLMCXR_reports.tgz, a folder of its XML reports, or Kaggle's indiana_reports.csv
+    source: PathBuf,
+    #[command(flatten)]
+    destination: Destination,
+    /// Folder with the images, nested or not [default: the source where it is a folder, else `images` beside it]
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
+    /// Kaggle's table that says which image is frontal [default: indiana_projections.csv beside the source]
+    #[arg(long, value_name = "FILE")]
+    projections: Option<PathBuf>,
+    /// Images to take
+    #[arg(long, value_enum, default_value_t = Views::Frontal)]
+    views: Views,
+    /// Sections that make the text
+    #[arg(long, value_enum, default_value_t = Sections::Both)]
+    sections: Sections,
+    /// The de-identification marks XXXX
+    #[arg(long, value_enum, default_value_t = Marks::Keep)]
+    marks: Marks,
+    #[command(flatten)]
+    held_out: HeldOut,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Marks {
+    /// They stay
+    Keep,
+    /// They go, with the word that they are part of
+    Remove,
+}
+
+impl OpenI {
+    fn run(self) -> anyhow::Result<()> {
+        let options = import::open_i::Options {
+            images: self.images,
+            projections: self.projections,
+            views: self.views.into(),
+            sections: self.sections.into(),
+            marks: match self.marks {
+                Marks::Keep => import::open_i::Marks::Keep,
+                Marks::Remove => import::open_i::Marks::Remove,
+            },
+            hold_out: self.held_out.or_percent(10),
+        };
+        self.destination.import(|target| import::open_i::import(&self.source, &options, target))
+    }
+}
+
+/// The children's radiographs.
+#[derive(Debug, Args)]
+pub struct Pneumonia {
+    /// The folder chest_xray, or one that holds NORMAL and PNEUMONIA
+    source: PathBuf,
+    #[command(flatten)]
+    destination: Destination,
+    /// Who says what is test [default: official where there is a folder `test`, else persons]
+    #[arg(long, value_enum)]
+    split: Option<Split>,
+    #[command(flatten)]
+    held_out: HeldOut,
+}
+
+impl Pneumonia {
+    fn run(self) -> anyhow::Result<()> {
+        let split = self.split.map(SplitBy::from);
+        let options = import::pneumonia::Options { split, hold_out: self.held_out.or_percent(10) };
+        self.destination.import(|target| import::pneumonia::import(&self.source, options, target))
+    }
+}
+
+/// MIMIC-CXR.
+#[derive(Debug, Args)]
+pub struct MimicCxr {
+    /// The folder that holds `files/p10`, `files/p11`, … with the reports
+    source: PathBuf,
+    #[command(flatten)]
+    destination: Destination,
+    /// The folder that holds `files/` with the images, .jpg or .dcm [default: the source]
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
+    /// The table of the official split [default: mimic-cxr-2.0.0-split.csv(.gz) in one of these folders]
+    #[arg(long, value_name = "FILE")]
+    split: Option<PathBuf>,
+    /// The table of the views [default: mimic-cxr-2.0.0-metadata.csv(.gz) likewise]
+    #[arg(long, value_name = "FILE")]
+    metadata: Option<PathBuf>,
+    /// Images to take
+    #[arg(long, value_enum, default_value_t = Views::Frontal)]
+    views: Views,
+    /// Sections that make the text
+    #[arg(long, value_enum, default_value_t = MimicSections::Both)]
+    sections: MimicSections,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum MimicSections {
+    /// The findings
+    Findings,
+    /// The impression
+    Impression,
+    /// Findings, then impression; where there is neither, the last paragraph or what the official list sets by hand
+    Both,
+    /// The one section of the official file: impression, else findings, else last paragraph, else comparison
+    Selected,
+}
+
+impl MimicCxr {
+    fn run(self) -> anyhow::Result<()> {
+        let options = import::mimic_cxr::Options {
+            images: self.images,
+            split: self.split,
+            metadata: self.metadata,
+            views: self.views.into(),
+            text: match self.sections {
+                MimicSections::Findings => import::mimic_cxr::Text::Findings,
+                MimicSections::Impression => import::mimic_cxr::Text::Impression,
+                MimicSections::Both => import::mimic_cxr::Text::Both,
+                MimicSections::Selected => import::mimic_cxr::Text::Selected,
+            },
+        };
+        self.destination.import(|target| import::mimic_cxr::import(&self.source, &options, target))
+    }
+}
+
+/// ChestX-ray14.
+#[derive(Debug, Args)]
+pub struct ChestXRay14 {
+    /// The folder that holds the table, the lists and images*/
+    source: PathBuf,
+    #[command(flatten)]
+    destination: Destination,
+    /// The table of the labels [default: Data_Entry_2017_v2020.csv, else Data_Entry_2017.csv, in the source]
+    #[arg(long, value_name = "FILE")]
+    table: Option<PathBuf>,
+    /// Folder with the images, nested or not [default: all folders images* of the source]
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
+    /// Who says what is test [default: official where train_val_list.txt and test_list.txt are there, else persons]
+    #[arg(long, value_enum)]
+    split: Option<Split>,
+    #[command(flatten)]
+    held_out: HeldOut,
+}
+
+impl ChestXRay14 {
+    fn run(self) -> anyhow::Result<()> {
+        let options = import::chestx_ray14::Options {
+            table: self.table,
+            images: self.images,
+            split: self.split.map(SplitBy::from),
+            hold_out: self.held_out.or_percent(10),
+        };
+        self.destination.import(|target| import::chestx_ray14::import(&self.source, &options, target))
+    }
+}
+
+/// A table of one's own.
+#[derive(Debug, Args)]
+pub struct Pairs {
+    /// CSV (comma, semicolon, tab or bar; .gz or not) or XLSX
+    source: PathBuf,
+    #[command(flatten)]
+    destination: Destination,
+    /// Folder that the table's paths are relative to [default: the table's own, and `images` in it]
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
+    /// Sheet of an XLSX file [default: the first]
+    #[arg(long, value_name = "NAME")]
+    sheet: Option<String>,
+    /// Column of the image paths; an extension may be missing
+    #[arg(long, value_name = "NAME", default_value = "id")]
+    image_column: String,
+    /// Column of the text; given several times, their texts are joined in this order
+    #[arg(long, value_name = "NAME", default_value = "text")]
+    text_column: Vec<String>,
+    /// Column of the patients: who is one must not be on both sides of a split
+    #[arg(long, value_name = "NAME")]
+    patient_column: Option<String>,
+    /// Column of the studies
+    #[arg(long, value_name = "NAME")]
+    study_column: Option<String>,
+    /// Column of the views
+    #[arg(long, value_name = "NAME")]
+    view_column: Option<String>,
+    /// Column of the split: train, validation (val, validate) or test
+    #[arg(long, value_name = "NAME")]
+    split_column: Option<String>,
+    /// What every result of a model trained on these texts shall say
+    #[arg(long, value_name = "SENTENCE")]
+    notice: Option<String>,
+    #[command(flatten)]
+    held_out: HeldOut,
+}
+
+impl Pairs {
+    fn run(self) -> anyhow::Result<()> {
+        let options = import::pairs::Options {
+            images: self.images,
+            sheet: self.sheet,
+            image: self.image_column,
+            text: self.text_column,
+            patient: self.patient_column,
+            study: self.study_column,
+            view: self.view_column,
+            split: self.split_column,
+            hold_out: self.held_out.or_percent(0),
+            notice: self.notice,
+        };
+        self.destination.import(|target| import::pairs::import(&self.source, &options, target))
+    }
+}
