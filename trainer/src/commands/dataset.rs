@@ -20,6 +20,8 @@ pub enum DatasetCommand {
     Phantoms(Phantoms),
     /// Write a picture of what the network sees: images preprocessed, and augmented where IMG_AUGMENT is set
     Preview(Preview),
+    /// Look at all images and reports of a data set and write a page of what was found
+    Validate(super::validate::Validate),
 }
 
 impl DatasetCommand {
@@ -27,6 +29,7 @@ impl DatasetCommand {
         match self {
             Self::Phantoms(command) => command.run(),
             Self::Preview(command) => command.run(),
+            Self::Validate(command) => command.run(),
         }
     }
 }

@@ -7,8 +7,11 @@ mod export;
 mod paths;
 mod settings;
 mod train;
+mod validate;
 
 use clap::Subcommand;
+
+pub use validate::exit_code;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
