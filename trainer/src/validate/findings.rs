@@ -95,11 +95,11 @@ fn number(count: usize, one: &str, many: &str) -> String {
 pub(super) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     if percent == 0.0 || percent >= 10.0 {
-        format!("{percent:.0} %")
+        format!("{percent:.0}\u{a0}%")
     } else if percent >= 0.1 {
-        format!("{percent:.1} %")
+        format!("{percent:.1}\u{a0}%")
     } else {
-        "less than 0.1 %".to_owned()
+        "less than 0.1\u{a0}%".to_owned()
     }
 }
 
@@ -289,9 +289,10 @@ fn vocabulary(validation: &Validation) -> Said {
     }
     let unseen = vocabulary.unseen_in_training.unwrap_or(0.0);
     let found = match vocabulary.unseen_in_training {
+        Some(0.0) => format!("{used}, and the training reports have every one that the validation reports use."),
         Some(unseen) => format!(
             "{used}, and {} of the tokens in the validation reports stand in no training report: a model cannot write them.",
-            if unseen == 0.0 { "none".to_owned() } else { percent(unseen) }
+            percent(unseen)
         ),
         None => format!("{used}."),
     };

@@ -26,7 +26,11 @@ const SAMPLE: usize = 4096;
 const SMALLEST_SAMPLE: usize = 64;
 /// Images looked at per band, should very many agree in one (blank films).
 const BUCKET: usize = 256;
-/// Correlation of two likenesses from which they are one picture, measured on real radiographs: see [`same_picture`].
+/// Correlation of two likenesses from which they are one picture.
+///
+/// Measured on 5,216 and 773 real radiographs: of the pairs of different pictures none but one reached 0.9 (the most
+/// alike pairs lie at 0.86, 85 or more bits apart), while copies re-encoded at JPEG quality 30, halved, with gamma 0.6 or
+/// 1.5, with half the contrast, or clipped at both ends lie at 0.93 and above, within 35 bits.
 pub const SAME_PICTURE: f32 = 0.9;
 
 type Likeness = [u8; LIKENESS];

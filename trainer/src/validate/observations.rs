@@ -102,7 +102,8 @@ fn shifted(a: usize, of_a: usize, b: usize, of_b: usize) -> bool {
     let (n, m) = (of_a as f64, of_b as f64);
     let difference = (a as f64 / n - b as f64 / m).abs();
     let pooled = (a + b) as f64 / (n + m);
-    difference > 0.02 && difference > 3.0 * (pooled * (1.0 - pooled) * (1.0 / n + 1.0 / m)).sqrt()
+    // The standard error means something for no fewer than about ten reports.
+    a + b >= 10 && difference > 0.02 && difference > 3.0 * (pooled * (1.0 - pooled) * (1.0 / n + 1.0 / m)).sqrt()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Where sentences end.
 
-/// The sentences of a report, without white space around them and without their full stop.
+/// The sentences of a report, without white space around them and without their full stop; what holds no letter is none.
 ///
 /// A sentence ends at `.` `!` `?` `;` or a line break; a point inside a number (`1.5 cm`) or after a list number (`1.`)
 /// ends none.
@@ -12,7 +12,7 @@ pub fn split(text: &str) -> impl Iterator<Item = &str> {
             let (sentence, after) = rest.split_at(end.unwrap_or(rest.len()));
             rest = after.trim_start_matches(is_end);
             let sentence = sentence.trim();
-            if sentence.chars().any(char::is_alphanumeric) {
+            if sentence.chars().any(char::is_alphabetic) {
                 return Some(sentence);
             }
         }

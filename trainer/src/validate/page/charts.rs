@@ -65,7 +65,7 @@ pub fn length(validation: &Validation) -> String {
 fn distribution(title: &str, unit: &str, lengths: &Lengths, limit: Option<usize>) -> String {
     let all: Vec<u32> = lengths.all.iter().map(|&(_, length)| length).collect();
     // A few endless reports must not press the others flat.
-    let end = if lengths.most > 2 * lengths.p99 { lengths.p99 + lengths.p99 / 4 } else { lengths.most };
+    let end = lengths.most.min(2 * lengths.p95);
     let end = end.max(limit.map_or(0, |limit| limit as u32 + limit as u32 / 10));
     let beyond = all.iter().filter(|&&length| length > end).count();
     let (bins, end) = histogram(&all, end, BARS);
@@ -104,8 +104,8 @@ pub fn vocabulary(validation: &Validation) -> String {
     .line(&points, Ink::Training, "")
     .finish();
     let small = format!(
-        "A curve that still climbs says that more reports would bring more words. Over the last tenth of the reports: {:.0} new tokens per 1,000.",
-        facts.new_per_thousand
+        "A curve that still climbs says that more reports would bring more words. Over the last tenth of the reports: {} new tokens per 1,000.",
+        grouped(facts.new_per_thousand.round() as u64)
     );
     let unseen = facts.unseen_in_training.map_or_else(|| "–".to_owned(), percent);
     let rows = [

@@ -43,10 +43,10 @@ impl Gravity {
     /// Class of the style sheet, sign and word: no gravity is told by its colour alone.
     fn look(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::Error => ("error", "✕", "error"),
-            Self::Warning => ("warning", "!", "warning"),
-            Self::Note => ("note", "i", "note"),
-            Self::Fine => ("fine", "✓", "in order"),
+            Self::Error => ("is-error", "✕", "error"),
+            Self::Warning => ("is-warning", "!", "warning"),
+            Self::Note => ("is-note", "i", "note"),
+            Self::Fine => ("is-fine", "✓", "in order"),
         }
     }
 }
@@ -202,8 +202,6 @@ fn opening(finding: &Finding) -> String {
     } else {
         format!("<span class=\"do\">{}</span>", escape(&finding.to_do))
     };
-    // The class `note` means small print elsewhere.
-    let class = if class == "note" { "note note-sign" } else { class };
     format!(
         "<div class=\"finding {class}\"><span class=\"sign\" role=\"img\" aria-label=\"{word}\">{sign}</span>\
          <strong>{}</strong>{to_do}</div>\n",

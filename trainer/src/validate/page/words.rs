@@ -5,7 +5,6 @@ use std::fmt::Write;
 
 use super::super::Validation;
 use super::super::findings::percent;
-use super::super::shingles::words;
 use super::note;
 use super::pictures::beginning;
 use crate::data::Study;
@@ -94,27 +93,26 @@ fn ids(of: &[usize], studies: &[Study]) -> String {
     format!("<details><summary>ids</summary><p class=\"ids\">{}{more}</p></details>", named.join(", "))
 }
 
-/// The beginning of `text`, with the words marked that `other` has fewer of.
+/// The beginning of `text`, with the pieces marked that `other` has fewer of.
 fn marked(text: &str, other: &str) -> String {
     let mut left: HashMap<String, usize> = HashMap::new();
-    for word in words(other) {
-        *left.entry(word.to_lowercase()).or_default() += 1;
+    for piece in other.split_whitespace() {
+        *left.entry(piece.to_lowercase()).or_default() += 1;
     }
     let shown = beginning(text, LETTERS);
     let mut html = String::with_capacity(2 * shown.len());
     for piece in shown.split_inclusive(char::is_whitespace) {
         let word = piece.trim_end();
-        let mut new = false;
-        for part in words(word) {
-            match left.get_mut(&part.to_lowercase()) {
-                Some(count) if *count > 0 => *count -= 1,
-                _ => new = true,
+        match left.get_mut(&word.to_lowercase()) {
+            Some(count) if *count > 0 => {
+                *count -= 1;
+                html.push_str(&escape(piece));
             }
-        }
-        if new {
-            let _ = write!(html, "<mark>{}</mark>{}", escape(word), &piece[word.len()..]);
-        } else {
-            html.push_str(&escape(piece));
+            // The sign that the text goes on.
+            _ if matches!(word, "" | "…") => html.push_str(&escape(piece)),
+            _ => {
+                let _ = write!(html, "<mark>{}</mark>{}", escape(word), escape(&piece[word.len()..]));
+            }
         }
     }
     html
@@ -127,6 +125,7 @@ pub fn sentences(validation: &Validation) -> String {
         return String::new();
     }
     let reports = validation.texts.words.all.len().max(1);
+    let most = frequent.first().map_or(1, |sentence| sentence.reports.max(1));
     let rows: String = frequent
         .iter()
         .map(|sentence| {
@@ -135,7 +134,7 @@ pub fn sentences(validation: &Validation) -> String {
                 "<tr><th scope=\"row\">{}</th><td class=\"wide\"><span class=\"bar\" aria-hidden=\"true\"><i style=\"width:{:.1}%\"></i></span></td>\
                  <td>{}</td><td>{}</td></tr>\n",
                 escape(&beginning(&sentence.text, 160)),
-                share * 100.0,
+                f64::from(sentence.reports) / f64::from(most) * 100.0,
                 grouped(u64::from(sentence.reports)),
                 percent(share)
             )
@@ -155,7 +154,7 @@ mod tests {
     fn what_is_only_in_one_text_is_marked_and_everything_is_escaped() {
         assert_eq!(
             marked("Heart <b>normal</b>, lungs clear.", "lungs clear"),
-            "<mark>Heart</mark> <mark>&lt;b&gt;normal&lt;/b&gt;,</mark> lungs clear."
+            "<mark>Heart</mark> <mark>&lt;b&gt;normal&lt;/b&gt;,</mark> lungs <mark>clear.</mark>"
         );
         assert_eq!(marked("clear clear", "clear"), "clear <mark>clear</mark>");
     }
