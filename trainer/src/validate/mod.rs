@@ -272,3 +272,79 @@ fn progress_bar(what: &'static str, total: usize) -> ProgressBar {
         .expect("a well-formed template");
     ProgressBar::new(total as u64).with_style(style).with_message(what)
 }
+
+#[cfg(test)]
+mod tests {
+    use image::{GrayImage, Luma};
+
+    use super::findings::Gravity;
+    use super::*;
+
+    /// A small data set whose ids, texts and cells try to break the page.
+    fn hostile(data: &std::path::Path) {
+        let images = data.join("images");
+        std::fs::create_dir_all(&images).unwrap();
+        let mut table = String::from("id,text,patient,split,view,text_source\n");
+        for number in 0..12_u32 {
+            let name = format!("<i>{number}\"'&");
+            let seed = if number == 7 { 3 } else { number };
+            GrayImage::from_fn(48, 40, |x, y| Luma([((x * (seed + 3) + y * (2 * seed + 5)) % 240) as u8]))
+                .save(images.join(format!("{name}.png")))
+                .unwrap();
+            let part = if number % 3 == 0 { "validation" } else { "train" };
+            let text =
+                if number < 4 { "<script>x</script> Clear.".to_owned() } else { format!("</p> nodule {number}.") };
+            table.push_str(&format!("\"{}\",\"{text}\",p{},{part},<u>,label\n", name.replace('"', "\"\""), number / 4));
+        }
+        table.push_str("<b>gone</b>,t,p,train,,label\n");
+        std::fs::write(data.join("reports.csv"), table).unwrap();
+    }
+
+    fn validated(settings: Settings) -> (tempfile::TempDir, Validation) {
+        let folder = tempfile::tempdir().unwrap();
+        hostile(&folder.path().join("data"));
+        let request =
+            ValidateRequest { data: folder.path().join("data"), csv: None, settings, out: folder.path().join("out") };
+        let validation = validate(&request).unwrap();
+        (folder, validation)
+    }
+
+    #[test]
+    fn the_page_is_whole_and_shows_hostile_text_as_text() {
+        let (folder, _) = validated(Settings::default());
+        let html = std::fs::read_to_string(folder.path().join("out/validation.html")).unwrap();
+        crate::page::assert_elements_close(&html);
+        crate::page::assert_self_contained(&html);
+        for raw in ["<i>1", "<u>", "<b>gone"] {
+            assert!(!html.contains(raw), "{raw}");
+        }
+        assert!(html.contains("&lt;i&gt;3&quot;&#39;&amp;") && html.contains("Texts made from labels."));
+        assert!(!html.contains("NaN") && !html.contains("inf%"));
+    }
+
+    #[test]
+    fn the_gravest_comes_from_patients_and_rows() {
+        let (_folder, validation) = validated(Settings::default());
+        let errors: Vec<_> = validation
+            .findings
+            .iter()
+            .filter(|finding| finding.gravity == Gravity::Error)
+            .map(|one| one.section)
+            .collect();
+        assert_eq!(errors, [findings::Section::Rows, findings::Section::Patients]);
+        assert_eq!(validation.patients.crossing.len(), 3);
+        assert_eq!(validation.repeated_images.identical.len(), 1);
+        assert!(validation.repeated_images.identical[0].across_sides);
+        assert_eq!(validation.text_sources["label"], 12);
+    }
+
+    #[test]
+    fn settings_are_live() {
+        let mut settings = Settings::default();
+        settings.dataset.max_report_size = 8;
+        settings.model.img_shape = [64, 64, 1];
+        let (_folder, validation) = validated(settings);
+        assert!(validation.texts.cut_reports > 0);
+        assert_eq!((validation.shapes.input, validation.shapes.enlarged), ([64, 64], 12));
+    }
+}

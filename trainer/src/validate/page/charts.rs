@@ -195,7 +195,8 @@ pub fn grey(validation: &Validation) -> String {
     let most = largest(&intensity.training).max(largest(&intensity.validation));
     // Black borders may hold half of all pixels: the rest must stay visible.
     let inner = |bins: &[f64]| bins.get(1..bins.len().saturating_sub(1)).map_or(0.0, largest);
-    let shown = (inner(&intensity.training).max(inner(&intensity.validation)) * 1.6).min(most).max(0.001);
+    let inside = inner(&intensity.training).max(inner(&intensity.validation));
+    let shown = if most > 2.5 * inside && inside > 0.0 { 1.6 * inside } else { most };
     let mut chart = Chart::new(Frame {
         title: "Grey values",
         description: "share of pixels from black to white",

@@ -85,7 +85,7 @@ pub fn patients(validation: &Validation) -> String {
     if !patients.sharing.is_empty() {
         let _ = write!(
             html,
-            "<h3>Different patients with the same picture ({} groups)</h3>\n",
+            "<h3>Different patients with the same picture ({})</h3>\n",
             grouped(patients.sharing.len() as u64)
         );
         html.push_str(

@@ -31,7 +31,7 @@ pub fn reports(validation: &Validation, studies: &[Study]) -> String {
         tile("Texts on both sides of the split", repeats.across_sides),
     );
     if !repeats.groups.is_empty() {
-        let _ = write!(html, "<h3>Word for word ({} texts)</h3>\n", grouped(repeats.groups.len() as u64));
+        let _ = write!(html, "<h3>Word for word ({})</h3>\n", grouped(repeats.groups.len() as u64));
         for group in repeats.groups.iter().take(SHOWN) {
             let text = beginning(&studies[group.studies[0]].text, LETTERS);
             let _ = write!(
@@ -46,7 +46,7 @@ pub fn reports(validation: &Validation, studies: &[Study]) -> String {
         html.push_str(&more(repeats.groups.len(), "texts"));
     }
     if !repeats.near_groups.is_empty() {
-        let _ = write!(html, "<h3>Nearly the same ({} groups)</h3>\n", grouped(repeats.near_groups.len() as u64));
+        let _ = write!(html, "<h3>Nearly the same ({})</h3>\n", grouped(repeats.near_groups.len() as u64));
         html.push_str(&note(
             "Four of five runs of three words are shared, or more. What is only in one of the two is marked.",
         ));
