@@ -3,6 +3,8 @@
 //! Unlike the pictures that stand alone they have no card of their own, and their colours are the page's variables, so
 //! that they follow light and dark. Outside of such a page the values behind the variables hold.
 
+use std::fmt::Write as _;
+
 use super::axis::Axis;
 use super::svg::{Anchor, Sheet, TextStyle};
 
@@ -95,9 +97,9 @@ impl<'a> Chart<'a> {
         for (at, &value) in bins.iter().enumerate() {
             let (from, to) = (self.x.low + at as f64 * step, self.x.low + (at + 1) as f64 * step);
             let top = self.y.pixel(value);
-            outline.push_str(&format!("L{:.1} {top:.1}L{:.1} {top:.1}", self.x.pixel(from), self.x.pixel(to)));
+            let _ = write!(outline, "L{:.1} {top:.1}L{:.1} {top:.1}", self.x.pixel(from), self.x.pixel(to));
         }
-        outline.push_str(&format!("L{:.1} {BOTTOM:.1}", self.x.pixel(self.x.high)));
+        let _ = write!(outline, "L{:.1} {BOTTOM:.1}", self.x.pixel(self.x.high));
         let colour = ink.colour();
         self.sheet.tag(&format!(
             r#"path d="{outline}" fill="{colour}" fill-opacity="0.18" stroke="{colour}" stroke-width="1.75" stroke-linejoin="round""#

@@ -21,6 +21,7 @@ pub mod shape;
 pub mod shingles;
 pub mod texts;
 mod thumbnails;
+pub mod vocabulary;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -277,6 +278,8 @@ fn progress_bar(what: &'static str, total: usize) -> ProgressBar {
 mod tests {
     use image::{GrayImage, Luma};
 
+    use std::fmt::Write as _;
+
     use super::findings::Gravity;
     use super::*;
 
@@ -294,7 +297,8 @@ mod tests {
             let part = if number % 3 == 0 { "validation" } else { "train" };
             let text =
                 if number < 4 { "<script>x</script> Clear.".to_owned() } else { format!("</p> nodule {number}.") };
-            table.push_str(&format!("\"{}\",\"{text}\",p{},{part},<u>,label\n", name.replace('"', "\"\""), number / 4));
+            let id = name.replace('"', "\"\"");
+            let _ = writeln!(table, "\"{id}\",\"{text}\",p{},{part},<u>,label", number / 4);
         }
         table.push_str("<b>gone</b>,t,p,train,,label\n");
         std::fs::write(data.join("reports.csv"), table).unwrap();
