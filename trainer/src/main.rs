@@ -9,9 +9,6 @@ use clap::Parser;
 use commands::Command;
 use xreport_runtime::failure::message;
 
-/// Exit code of usage, settings, data and bundle errors.
-const UNUSABLE: u8 = 2;
-
 /// Trains models that draft radiology reports, and exports them for `xreport`.
 #[derive(Debug, Parser)]
 #[command(name = "xreport-train", version, max_term_width = 100)]
@@ -25,7 +22,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", message(error.as_ref()));
-            ExitCode::from(UNUSABLE)
+            ExitCode::from(commands::exit_code(&error))
         }
     }
 }

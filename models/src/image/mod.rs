@@ -175,7 +175,10 @@ fn hex(digest: &[u8]) -> String {
 }
 
 /// Reads a whole file, after a look at what it is and how large.
-pub(crate) fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>, ImageError> {
+///
+/// # Errors
+/// Nothing there, a folder or a device, a file beyond `limits`, or what the system says.
+pub fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>, ImageError> {
     let at = || path.to_path_buf();
     let read_error = |source: std::io::Error| match source.kind() {
         std::io::ErrorKind::NotFound => ImageError::Missing { path: at() },

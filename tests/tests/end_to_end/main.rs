@@ -18,5 +18,6 @@ mod settings_live;
 mod settings_problems;
 mod tampering;
 mod trained;
+mod validate;
 mod watched;
 mod workplace;

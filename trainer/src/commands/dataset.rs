@@ -24,6 +24,8 @@ pub enum DatasetCommand {
     Import(Import),
     /// Write a picture of what the network sees: images preprocessed, and augmented where IMG_AUGMENT is set
     Preview(Preview),
+    /// Look at all images and reports of a data set and write a page of what was found
+    Validate(super::validate::Validate),
 }
 
 impl DatasetCommand {
@@ -32,6 +34,7 @@ impl DatasetCommand {
             Self::Phantoms(command) => command.run(),
             Self::Import(command) => command.run(),
             Self::Preview(command) => command.run(),
+            Self::Validate(command) => command.run(),
         }
     }
 }

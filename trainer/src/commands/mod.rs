@@ -9,8 +9,11 @@ mod paths;
 mod score;
 mod settings;
 mod train;
+mod validate;
 
 use clap::Subcommand;
+
+pub use validate::exit_code;
 
 /// What to do.
 #[derive(Debug, Subcommand)]

@@ -5,6 +5,7 @@
 //! patients never appear in a message.
 
 mod cache;
+mod further;
 mod images;
 
 #[cfg(test)]
@@ -16,9 +17,10 @@ mod studies;
 mod table;
 
 pub use cache::folders as cache_folders;
+pub use further::{Further, further_columns};
 pub use images::{ImageStore, LoadError, Loaded, Loading, fingerprint, load};
 pub use preview::contact_sheet;
-pub use problem::{Problem, RowFault, summary};
+pub use problem::{Problem, RowFault, Tally, summary, tallies};
 pub use split::{Draw, Parts, SplitError, draw_held_out, split};
 pub use studies::{Dataset, DatasetError, IMAGE_FOLDER, Study};
 pub use table::{CSV_NAMES, Part, Row, Table, TableError, locate, read as read_table, read_with_empty_texts};

@@ -156,6 +156,37 @@ fn shown(name: &str) -> String {
     }
 }
 
+/// The problems of one kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// What is wrong, after a number: `images are missing`.
+    pub title: &'static str,
+    /// How a user can mend it.
+    pub hint: &'static str,
+    /// How many there are.
+    pub count: usize,
+    /// The first few, in few words each.
+    pub examples: Vec<String>,
+}
+
+/// All problems by kind, the most frequent kind first, with the first `examples` of each.
+pub fn tallies(problems: &[Problem], examples: usize) -> Vec<Tally> {
+    let mut tallies: Vec<Tally> = Vec::new();
+    for problem in problems {
+        let Kind { title, hint } = problem.kind();
+        let at = tallies.iter().position(|tally| tally.title == title).unwrap_or_else(|| {
+            tallies.push(Tally { title, hint, count: 0, examples: Vec::new() });
+            tallies.len() - 1
+        });
+        tallies[at].count += 1;
+        if tallies[at].examples.len() < examples {
+            tallies[at].examples.push(problem.example());
+        }
+    }
+    tallies.sort_by_key(|tally| std::cmp::Reverse(tally.count));
+    tallies
+}
+
 /// All problems by kind, with counts and the first few of each; empty where there are none.
 ///
 /// ```text
@@ -170,23 +201,12 @@ pub fn summary(problems: &[Problem]) -> String {
     if problems.is_empty() {
         return String::new();
     }
-    let mut kinds: Vec<(Kind, Vec<&Problem>)> = Vec::new();
-    for problem in problems {
-        let kind = problem.kind();
-        match kinds.iter_mut().find(|(known, _)| known.title == kind.title) {
-            Some((_, members)) => members.push(problem),
-            None => kinds.push((kind, vec![problem])),
-        }
-    }
-    kinds.sort_by_key(|(_, members)| std::cmp::Reverse(members.len()));
     let mut text = format!("{} studies left out", problems.len());
-    for (kind, members) in kinds {
-        let examples: Vec<_> = members.iter().take(EXAMPLES).map(|problem| problem.example()).collect();
-        let more = match members.len().saturating_sub(EXAMPLES) {
+    for Tally { title, hint, count, examples } in tallies(problems, EXAMPLES) {
+        let more = match count.saturating_sub(EXAMPLES) {
             0 => String::new(),
             more => format!("; and {more} more"),
         };
-        let (count, title, hint) = (members.len(), kind.title, kind.hint);
         let examples = examples.join("; ");
         write!(text, "\n  {count} {title}: {examples}{more}\n    hint: {hint}").expect("a string takes text");
     }

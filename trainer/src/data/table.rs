@@ -182,12 +182,12 @@ fn read_rows(path: &Path, empty_texts: bool) -> Result<Table, TableError> {
     Ok(table)
 }
 
-fn reader(bytes: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
+pub(super) fn reader(bytes: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
     csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(bytes)
 }
 
 /// Reads the next record; `false` at the end.
-fn read_record(reader: &mut csv::Reader<&[u8]>, record: &mut ByteRecord) -> bool {
+pub(super) fn read_record(reader: &mut csv::Reader<&[u8]>, record: &mut ByteRecord) -> bool {
     reader.read_byte_record(record).expect("memory does not fail, and any number of fields is allowed")
 }
 
@@ -203,7 +203,7 @@ fn count_lines(bytes: &[u8]) -> usize {
 
 /// The delimiter under which the first line names the most of the columns known here, then the one
 /// with the most fields. Only the header counts, so that commas inside texts do not.
-fn detect_delimiter(bytes: &[u8]) -> u8 {
+pub(super) fn detect_delimiter(bytes: &[u8]) -> u8 {
     let score = |delimiter: &u8| {
         let mut header = ByteRecord::new();
         read_record(&mut reader(bytes, *delimiter), &mut header);
@@ -215,7 +215,7 @@ fn detect_delimiter(bytes: &[u8]) -> u8 {
     best.copied().unwrap_or(b',')
 }
 
-fn header_name(cell: &[u8]) -> String {
+pub(super) fn header_name(cell: &[u8]) -> String {
     String::from_utf8_lossy(cell).trim().to_lowercase()
 }
 

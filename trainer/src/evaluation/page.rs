@@ -4,7 +4,6 @@
 //! The page needs nothing but itself: style and pictures are inside, there is no script, and a
 //! content security policy forbids it to load anything. All text is escaped.
 
-mod base64;
 mod cases;
 mod tables;
 mod verdict;
@@ -13,10 +12,9 @@ pub use cases::{Case, Mark, Observed, Outcome};
 pub use tables::{ObservationScore, Table, TableRow};
 pub use verdict::{Tone, Verdict, VerdictScores, verdict};
 
+use crate::page::{Frame, document};
 use crate::plots::numbers::grouped;
 use crate::plots::svg::escape;
-
-const STYLE: &str = include_str!("page/style.css");
 
 /// Stands on every page.
 const DRAFT_NOTICE: &str = "Draft, not for diagnostic use. The texts below were written by a \
@@ -85,16 +83,12 @@ pub fn render(page: &Page) -> String {
         timing(&page.timing),
         figures(&page.figures),
     ];
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n\
-         <title>{title} – XREPORT evaluation</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-         <main>\n{body}</main>\n<footer>XREPORT evaluation · draft reports, not for diagnostic use</footer>\n</body>\n</html>\n",
-        title = escape(&page.model_name),
-        body = sections.concat(),
-    )
+    let frame = Frame {
+        title: &format!("{} – XREPORT evaluation", page.model_name),
+        style: "",
+        footer: "XREPORT evaluation · draft reports, not for diagnostic use",
+    };
+    document(frame, &sections.concat())
 }
 
 fn header(page: &Page) -> String {
@@ -246,27 +240,12 @@ mod tests {
 
     #[test]
     fn every_element_that_opens_also_closes() {
-        let html = render(&page());
-        let mut open: Vec<&str> = Vec::new();
-        for tag in html.split('<').skip(2) {
-            let tag = tag.split_once('>').expect("every tag ends").0;
-            let name = tag.split([' ', '\n']).next().unwrap();
-            if let Some(name) = name.strip_prefix('/') {
-                assert_eq!(open.pop(), Some(name));
-            } else if !["meta", "img", "br"].contains(&name) {
-                open.push(name);
-            }
-        }
-        assert!(open.is_empty(), "{open:?}");
+        crate::page::assert_elements_close(&render(&page()));
     }
 
     #[test]
     fn the_page_loads_nothing_from_elsewhere() {
-        let html = render(&page());
-        for outside in ["http://", "https://", "url(", "@import", "<link"] {
-            assert!(!html.contains(outside), "{outside}");
-        }
-        assert!(html.contains("default-src 'none'"));
+        crate::page::assert_self_contained(&render(&page()));
     }
 
     #[test]

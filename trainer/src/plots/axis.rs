@@ -29,6 +29,12 @@ impl Axis {
         Self::with_step(low, high, step, pixels)
     }
 
+    /// An axis over exactly `low..=high` with about `wanted` round ticks inside.
+    pub(super) fn exact(low: f64, high: f64, wanted: usize, pixels: (f64, f64)) -> Self {
+        let (low, high) = widen(low, high);
+        Self::with_step(low, high, round_step(high - low, wanted), pixels)
+    }
+
     fn with_step(low: f64, high: f64, step: f64, (from, to): (f64, f64)) -> Self {
         let first = (low / step - 1e-9).ceil() as i64;
         let last = (high / step + 1e-9).floor() as i64;

@@ -114,6 +114,11 @@ impl Sheet {
         sheet
     }
 
+    /// A sheet without a card, for a picture that stands on a page.
+    pub(super) fn bare(width: f64, height: f64) -> Self {
+        Self { width, height, body: String::new() }
+    }
+
     /// One closed element; `inside` is what stands between `<` and `/>`, written by this crate.
     pub(super) fn tag(&mut self, inside: &str) {
         self.body.push('<');

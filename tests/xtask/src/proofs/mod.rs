@@ -17,6 +17,7 @@ mod safetensors;
 mod score;
 mod slim;
 mod train_peer;
+mod validate;
 mod words;
 
 use anyhow::{Result, bail};
@@ -83,6 +84,11 @@ const PROOFS: &[Proof] = &[
         name: "radiographs",
         about: "trained on real radiographs, the deployed texts tell pneumonia from its absence",
         run: radiographs::run,
+    },
+    Proof {
+        name: "validate",
+        about: "100,000 rows are validated in minutes, what was hidden is found [--samples N] [--shared] [--python PATH]",
+        run: validate::run,
     },
 ];
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::base64;
+use crate::page::base64;
 use crate::plots::svg::escape;
 
 /// One image with what its report says and what the program wrote.
