@@ -8,7 +8,8 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
-use super::{ImageError, Raster, jpeg, orientation};
+use super::gate::Concern;
+use super::{ImageError, Raster, dicom, jpeg, orientation};
 
 /// What one image may cost. The defaults let a 16-bit grey radiograph of 6,000 × 6,000 pass in every format, and
 /// keep everything that this module holds at a time (file, decoder, pixels) below 448 MiB.
@@ -61,6 +62,20 @@ pub(super) enum Failure {
 /// # Errors
 /// Content that is no image, damaged or truncated, of an unsupported kind, or beyond `limits`.
 pub fn decode(bytes: &[u8], name: &Path, channels: u8, limits: &Limits) -> Result<Raster, ImageError> {
+    decode_picture(bytes, name, channels, limits).map(|picture| picture.raster)
+}
+
+/// A decoded file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Its pixels.
+    pub raster: Raster,
+    /// What the file itself gives rise to; only DICOM says so much.
+    pub concerns: Vec<Concern>,
+}
+
+/// As [`decode`], with what the file says that a gate should know.
+pub fn decode_picture(bytes: &[u8], name: &Path, channels: u8, limits: &Limits) -> Result<Picture, ImageError> {
     let path = || name.to_path_buf();
     if bytes.is_empty() {
         return Err(ImageError::Empty { path: path() });
@@ -78,12 +93,23 @@ pub fn decode(bytes: &[u8], name: &Path, channels: u8, limits: &Limits) -> Resul
     })
 }
 
-fn decode_format(bytes: &[u8], format: ImageFormat, channels: u8, limits: &Limits) -> Result<Raster, Failure> {
+/// What is decoded here: DICOM, and what the `image` crate knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Dicom,
+    Plain(ImageFormat),
+}
+
+fn decode_format(bytes: &[u8], format: Format, channels: u8, limits: &Limits) -> Result<Picture, Failure> {
     let (raster, orientation) = match format {
-        ImageFormat::Jpeg => jpeg::decode(bytes, channels, limits)?,
-        _ => decode_other(bytes, format, channels, limits)?,
+        Format::Dicom => {
+            let dicom::Rendered { raster, concerns } = dicom::render_file(bytes, channels, limits)?;
+            return Ok(Picture { raster, concerns });
+        }
+        Format::Plain(ImageFormat::Jpeg) => jpeg::decode(bytes, channels, limits)?,
+        Format::Plain(format) => decode_other(bytes, format, channels, limits)?,
     };
-    Ok(upright(raster, orientation))
+    Ok(Picture { raster: upright(raster, orientation), concerns: Vec::new() })
 }
 
 /// Everything but JPEG goes through the `image` crate.
@@ -165,7 +191,11 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 }
 
 /// The format by its magic number, if it is one that is decoded here.
-fn guess_format(bytes: &[u8]) -> Option<ImageFormat> {
+fn guess_format(bytes: &[u8]) -> Option<Format> {
+    // First: what stands in a DICOM file's preamble may be anything.
+    if dicom::has_magic(bytes) {
+        return Some(Format::Dicom);
+    }
     let format = image::guess_format(bytes).ok()?;
     match format {
         // "BM" and "P1" are too short to be believed: prose may start with them.
@@ -177,12 +207,13 @@ fn guess_format(bytes: &[u8]) -> Option<ImageFormat> {
         | ImageFormat::Tiff
         | ImageFormat::WebP
         | ImageFormat::Gif
-        | ImageFormat::Pnm => Some(format),
+        | ImageFormat::Pnm => Some(Format::Plain(format)),
         _ => None,
     }
 }
 
-fn format_name(format: ImageFormat) -> &'static str {
+fn format_name(format: Format) -> &'static str {
+    let Format::Plain(format) = format else { return "DICOM" };
     match format {
         ImageFormat::Png => "PNG",
         ImageFormat::Jpeg => "JPEG",
@@ -196,11 +227,8 @@ fn format_name(format: ImageFormat) -> &'static str {
 
 /// What a file that is no image looks like, for the error message. Quotes no content: it may name a patient.
 fn describe_content(bytes: &[u8]) -> String {
-    const DICOM_PREAMBLE: usize = 128;
     let has = |offset: usize, magic: &[u8]| bytes.get(offset..offset + magic.len()) == Some(magic);
-    let known = if has(DICOM_PREAMBLE, b"DICM") {
-        "a DICOM file"
-    } else if has(0, b"%PDF") {
+    let known = if has(0, b"%PDF") {
         "a PDF file"
     } else if has(0, b"PK\x03\x04") {
         "a ZIP archive"

@@ -87,15 +87,15 @@ fn reaches_end_of_image(bytes: &[u8]) -> bool {
 }
 
 const SOI: u8 = 0xD8;
-const EOI: u8 = 0xD9;
+pub(super) const EOI: u8 = 0xD9;
 
 /// Marker segments of a JPEG file (ITU-T T.81, annex B): (marker, payload). Entropy-coded data is skipped.
-struct Segments<'a> {
+pub(super) struct Segments<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Segments<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 }

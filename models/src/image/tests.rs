@@ -439,10 +439,10 @@ fn fingerprint_tells_settings_apart() {
 
 #[test]
 fn image_paths_are_known_by_extension() {
-    for yes in ["a.png", "a.JPG", "p10/a.Tiff", "a.b.webp"] {
+    for yes in ["a.png", "a.JPG", "p10/a.Tiff", "a.b.webp", "a.dcm", "a.DCM"] {
         assert!(is_image_path(yes), "{yes}");
     }
-    for no in ["a", "png", ".png", "a.txt", "a.dcm", "a.png.txt"] {
+    for no in ["a", "png", ".png", "a.txt", "1.2.840", "a.png.txt"] {
         assert!(!is_image_path(no), "{no}");
     }
 }

@@ -16,7 +16,7 @@ mod studies;
 mod table;
 
 pub use cache::folders as cache_folders;
-pub use images::{ImageStore, LoadError, Loaded, Loading, fingerprint, load};
+pub use images::{ImageStore, LoadError, Loaded, Loading, fingerprint, gate_summary, load};
 pub use preview::contact_sheet;
 pub use problem::{Problem, RowFault, summary};
 pub use split::{Draw, Parts, SplitError, draw_held_out, split};
