@@ -1,6 +1,7 @@
 //! Decoding within limits: any supported file to a [`Raster`].
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -120,9 +121,18 @@ fn decode_other(
     limits: &Limits,
 ) -> Result<(Raster, Orientation), Failure> {
     check_ends(bytes, format)?;
+    let whole = bytes;
+    let stripped = match format {
+        ImageFormat::Png => orientation::png_without_texts(whole),
+        _ => Cow::Borrowed(whole),
+    };
+    let (bytes, held) = match &stripped {
+        Cow::Borrowed(bytes) => (*bytes, bytes.len()),
+        Cow::Owned(copy) => (copy.as_slice(), whole.len() + copy.len()),
+    };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut decoder_limits = image::Limits::no_limits();
-    decoder_limits.max_alloc = Some(limits.max_memory.saturating_sub(bytes.len() as u64));
+    decoder_limits.max_alloc = Some(limits.max_memory.saturating_sub(held as u64));
     reader.limits(decoder_limits);
     let mut decoder = reader.into_decoder().map_err(failure)?;
     let (width, height) = decoder.dimensions();
@@ -133,7 +143,7 @@ fn decode_other(
     };
     let raster_bytes = u64::from(width) * u64::from(height) * 2 * u64::from(channels);
     let decoded_bytes = decoder.total_bytes().saturating_mul(copies);
-    limits.check(width, height, bytes.len(), decoded_bytes.saturating_add(raster_bytes))?;
+    limits.check(width, height, held, decoded_bytes.saturating_add(raster_bytes))?;
     let orientation = match format {
         ImageFormat::Png => {
             orientation::png_chunks(bytes).exif.map_or(Orientation::NoTransforms, orientation::from_exif)

@@ -35,7 +35,7 @@ pub(super) struct Rendered {
 
 /// Renders the first frame of a DICOM file.
 pub(super) fn render_file(file: &[u8], channels: u8, limits: &Limits) -> Result<Rendered, Failure> {
-    let scanned = scan::scan(file, limits.max_memory / 2)?;
+    let scanned = scan::scan(file, limits.max_memory / 4)?;
     let attributes = Attributes::read(&scanned.kept, scanned.encoding)?;
     let syntax = Syntax::of(&scanned.transfer_syntax)?;
     let (width, height) = (u32::from(attributes.columns), u32::from(attributes.rows));
