@@ -89,7 +89,8 @@ fn draft_all(
 ) -> Result<Tally, GenerateError> {
     let mut tally = Tally::default();
     for batch in batches {
-        let images: Vec<&[u8]> = batch.iter().filter_map(|(_, loaded)| Some(loaded.as_ref().ok()?.pixels.as_slice())).collect();
+        let images: Vec<&[u8]> =
+            batch.iter().filter_map(|(_, loaded)| Some(loaded.as_ref().ok()?.pixels.as_slice())).collect();
         let mut drafts = drafter.draft(&images)?.into_iter();
         for (input, loaded) in &batch {
             let outcome = match loaded {

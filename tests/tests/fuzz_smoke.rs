@@ -179,7 +179,8 @@ fn write_the_seeds() {
         write("bundle", &format!("{which}-{file}"), &[&[which][..], &content].concat());
     }
     // The whole tokenizer is half a megabyte: one with a few words reads the same way.
-    let tokenizer: serde_json::Value = serde_json::from_slice(&fs::read(folder.join("tokenizer.json")).unwrap()).unwrap();
+    let tokenizer: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.join("tokenizer.json")).unwrap()).unwrap();
     let mut tokenizer = tokenizer;
     if let Some(vocabulary) = tokenizer.pointer_mut("/model/vocab").and_then(|vocab| vocab.as_object_mut()) {
         vocabulary.retain(|_, id| id.as_u64().is_some_and(|id| id < 120));

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use samples::{
-    BIG_ENDIAN, DEFLATED, DicomFile, HIGH_BIT, IMPLICIT, INTERCEPT, MODALITY_LUT, PADDING, PHOTOMETRIC, RLE, SHAPE, SIGNED,
-    SLOPE, VOI_LUT, WINDOW_CENTER, WINDOW_FUNCTION, WINDOW_WIDTH, rle,
+    BIG_ENDIAN, DEFLATED, DicomFile, HIGH_BIT, IMPLICIT, INTERCEPT, MODALITY_LUT, PADDING, PHOTOMETRIC, RLE, SHAPE,
+    SIGNED, SLOPE, VOI_LUT, WINDOW_CENTER, WINDOW_FUNCTION, WINDOW_WIDTH, rle,
 };
 use serde_json::Value;
 use xreport_models::image::{Limits, Raster, decode};
@@ -40,8 +40,9 @@ fn noise(bits: u32) -> Vec<u16> {
 /// Every way through the rendering, with a name.
 fn synthetic() -> Vec<(&'static str, DicomFile)> {
     let file = |bits: u16| DicomFile::grey(SIDES.0, SIDES.1, bits, &noise(bits.into()));
-    let window =
-        |file: DicomFile, center: &str, width: &str| file.text(WINDOW_CENTER, "DS", center).text(WINDOW_WIDTH, "DS", width);
+    let window = |file: DicomFile, center: &str, width: &str| {
+        file.text(WINDOW_CENTER, "DS", center).text(WINDOW_WIDTH, "DS", width)
+    };
     let curve: Vec<u16> = (0..1024u32).map(|at| (at * at / 256) as u16).collect();
     vec![
         ("percentiles", file(12)),
@@ -53,12 +54,23 @@ fn synthetic() -> Vec<(&'static str, DicomFile)> {
         ("sigmoid", window(file(12), "1800", "900").text(WINDOW_FUNCTION, "CS", "SIGMOID")),
         ("width-1", window(file(12), "1800", "1")),
         ("16-bits", window(file(16), "30000", "40000")),
-        ("9-bits-high", window(
-            DicomFile::grey(SIDES.0, SIDES.1, 9, &noise(9).iter().map(|v| v << 3).collect::<Vec<_>>()).number(HIGH_BIT, 11),
-            "200", "300",
-        )),
-        ("signed-rescaled", window(file(12).number(SIGNED, 1).text(SLOPE, "DS", "1.5").text(INTERCEPT, "DS", "-300"), "-200", "2000")),
-        ("inverse-shape", window(file(12), "1800", "900").text(PHOTOMETRIC, "CS", "MONOCHROME1").text(SHAPE, "CS", "INVERSE")),
+        (
+            "9-bits-high",
+            window(
+                DicomFile::grey(SIDES.0, SIDES.1, 9, &noise(9).iter().map(|v| v << 3).collect::<Vec<_>>())
+                    .number(HIGH_BIT, 11),
+                "200",
+                "300",
+            ),
+        ),
+        (
+            "signed-rescaled",
+            window(file(12).number(SIGNED, 1).text(SLOPE, "DS", "1.5").text(INTERCEPT, "DS", "-300"), "-200", "2000"),
+        ),
+        (
+            "inverse-shape",
+            window(file(12), "1800", "900").text(PHOTOMETRIC, "CS", "MONOCHROME1").text(SHAPE, "CS", "INVERSE"),
+        ),
         ("voi-lut", file(10).lut(VOI_LUT, 0, 12, &curve)),
         ("voi-lut-cut", file(12).lut(VOI_LUT, 900, 12, &curve)),
         ("modality-lut", window(file(10).lut(MODALITY_LUT, 0, 12, &curve), "1800", "3000")),
@@ -71,7 +83,11 @@ fn synthetic() -> Vec<(&'static str, DicomFile)> {
 
 /// The interpreter of the checks' environment.
 fn python() -> Option<PathBuf> {
-    let python = root().join("target/native/python-checks").join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
+    let python = root().join("target/native/python-checks").join(if cfg!(windows) {
+        "Scripts/python.exe"
+    } else {
+        "bin/python"
+    });
     if python.is_file() {
         return Some(python);
     }

@@ -9,6 +9,7 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
+use super::budget::Permit;
 use super::gate::Concern;
 use super::{ImageError, Raster, dicom, jpeg, orientation};
 
@@ -34,17 +35,25 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Refuses a picture by what its header claims, before its pixels are decoded.
-    pub(super) fn check(&self, width: u32, height: u32, file_bytes: usize, working_bytes: u64) -> Result<(), Failure> {
+    /// Refuses a picture by what its header claims, before its pixels are decoded. Else the memory is taken until the
+    /// permit goes, for which it may have to wait.
+    pub(super) fn check(
+        &self,
+        width: u32,
+        height: u32,
+        file_bytes: usize,
+        working_bytes: u64,
+    ) -> Result<Permit, Failure> {
+        let bytes = file_bytes as u64 + working_bytes;
         let pixels = u64::from(width) * u64::from(height);
         let limit = if width.max(height) > self.max_side {
             format!("at most {} pixels a side", self.max_side)
         } else if pixels > self.max_pixels {
             format!("at most {} pixels in all", self.max_pixels)
-        } else if file_bytes as u64 + working_bytes > self.max_memory {
+        } else if bytes > self.max_memory {
             format!("at most {} bytes of memory in all", self.max_memory)
         } else {
-            return Ok(());
+            return Ok(Permit::take(bytes));
         };
         Err(Failure::TooLarge { width, height, limit })
     }
@@ -143,7 +152,7 @@ fn decode_other(
     };
     let raster_bytes = u64::from(width) * u64::from(height) * 2 * u64::from(channels);
     let decoded_bytes = decoder.total_bytes().saturating_mul(copies);
-    limits.check(width, height, held, decoded_bytes.saturating_add(raster_bytes))?;
+    let _permit = limits.check(width, height, held, decoded_bytes.saturating_add(raster_bytes))?;
     let orientation = match format {
         ImageFormat::Png => {
             orientation::png_chunks(bytes).exif.map_or(Orientation::NoTransforms, orientation::from_exif)

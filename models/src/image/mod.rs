@@ -12,6 +12,7 @@
 //!
 //! Of animations and multi-page files the first picture counts. Embedded colour profiles and gamma are not applied.
 
+mod budget;
 mod decode;
 mod dicom;
 mod error;
@@ -46,7 +47,8 @@ const MAX_INPUT_SIDE: u32 = 4096;
 
 /// File extensions of the formats that [`decode`] reads, in lower case.
 pub const KNOWN_EXTENSIONS: [&str; 16] = [
-    "png", "jpg", "jpeg", "jpe", "jfif", "bmp", "tif", "tiff", "webp", "gif", "pgm", "ppm", "pnm", "dcm", "dicom", "dic",
+    "png", "jpg", "jpeg", "jpe", "jfif", "bmp", "tif", "tiff", "webp", "gif", "pgm", "ppm", "pnm", "dcm", "dicom",
+    "dic",
 ];
 
 /// Whether the extension of `path` is one of [`KNOWN_EXTENSIONS`], in upper or lower case.

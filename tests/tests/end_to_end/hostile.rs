@@ -67,7 +67,7 @@ fn write_hostile_files(place: &Workplace, folder: &str) -> Vec<(&'static str, &'
         (
             "inflates.dcm",
             "inflates to more than",
-            DicomFile::grey(64, 64, 12, &vec![0; 150_000_000]).syntax(DEFLATED).build(),
+            DicomFile::grey(64, 64, 12, &vec![0; 70_000_000]).syntax(DEFLATED).build(),
         ),
     ];
     let mut said = Vec::new();

@@ -44,7 +44,7 @@ pub(super) fn render_file(file: &[u8], channels: u8, limits: &Limits) -> Result<
     // Stored values and raster are one buffer, but for three channels of grey.
     let raster_bytes = 2 * samples.max(u64::from(width) * u64::from(height) * u64::from(channels)) + 2 * samples;
     let working = inflated + raster_bytes + syntax.working_bytes() * samples;
-    limits.check(width, height, file.len(), working)?;
+    let _permit = limits.check(width, height, file.len(), working)?;
     let mut concerns = concerns(&attributes);
     let raster = match codec::decode(&scanned, &attributes)? {
         Samples::Stored(mut samples) => {
@@ -94,5 +94,7 @@ fn is_chest(part: &str) -> bool {
 /// View Position (PS3.3, C.8.1.1 and C.8.11.5): left and right lateral, obliques, and what people write for them.
 /// Decubitus views (LLD, RLD) are frontal.
 fn is_lateral(view: &str) -> bool {
-    matches!(view, "LL" | "RL" | "LLO" | "RLO" | "LAT" | "LLAT" | "RLAT") || view.contains("LATERAL") || view.contains("OBLIQUE")
+    matches!(view, "LL" | "RL" | "LLO" | "RLO" | "LAT" | "LLAT" | "RLAT")
+        || view.contains("LATERAL")
+        || view.contains("OBLIQUE")
 }

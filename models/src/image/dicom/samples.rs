@@ -31,6 +31,9 @@ pub const MODALITY_LUT: (u16, u16) = (0x0028, 0x3000);
 pub const VOI_LUT: (u16, u16) = (0x0028, 0x3010);
 pub const SHAPE: (u16, u16) = (0x2050, 0x0020);
 
+/// A data set: tag to value representation and value.
+type Elements = BTreeMap<(u16, u16), ([u8; 2], Value)>;
+
 /// An element's value, as the test means it.
 #[derive(Clone)]
 enum Value {
@@ -38,13 +41,13 @@ enum Value {
     Words(Vec<u16>),
     Bytes(Vec<u8>),
     /// Items of a sequence.
-    Items(Vec<BTreeMap<(u16, u16), ([u8; 2], Value)>>),
+    Items(Vec<Elements>),
 }
 
 /// A file in the making.
 #[derive(Clone)]
 pub struct DicomFile {
-    elements: BTreeMap<(u16, u16), ([u8; 2], Value)>,
+    elements: Elements,
     syntax: String,
     fragments: Option<Vec<Vec<u8>>>,
     preamble: [u8; 128],
@@ -53,12 +56,7 @@ pub struct DicomFile {
 impl DicomFile {
     /// A chest radiograph: 16 bits allocated, MONOCHROME2, explicit little-endian, with a patient's name.
     pub fn grey(columns: u16, rows: u16, bits_stored: u16, pixels: &[u16]) -> Self {
-        let file = Self {
-            elements: BTreeMap::new(),
-            syntax: EXPLICIT.to_owned(),
-            fragments: None,
-            preamble: [0; 128],
-        };
+        let file = Self { elements: BTreeMap::new(), syntax: EXPLICIT.to_owned(), fragments: None, preamble: [0; 128] };
         file.text(MODALITY, "CS", "DX")
             .text((0x0010, 0x0010), "PN", "Secret^Patient")
             .text((0x0010, 0x0020), "LO", "PID-4711")
@@ -258,6 +256,7 @@ pub fn raw(data_set: &[u8]) -> Vec<u8> {
 
 /// `depth` sequences of undefined length within each other, none of them closed.
 pub fn nested(depth: usize) -> Vec<u8> {
-    let level = [claiming((0x0008, 0x1115), *b"SQ", u32::MAX, &[]), vec![0xFE, 0xFF, 0x00, 0xE0, 0xFF, 0xFF, 0xFF, 0xFF]];
+    let level =
+        [claiming((0x0008, 0x1115), *b"SQ", u32::MAX, &[]), vec![0xFE, 0xFF, 0x00, 0xE0, 0xFF, 0xFF, 0xFF, 0xFF]];
     raw(&level.concat().repeat(depth))
 }

@@ -251,10 +251,8 @@ impl<'a> Walker<'a> {
     /// One element, its header read already: kept or stepped over.
     fn element(&mut self, header: Header, end: usize, depth: usize) -> Result<(), Failure> {
         let keep = KEPT.contains(&header.tag);
-        let sequence = matches!(
-            header.tag,
-            tags::MODALITY_LUT_SEQUENCE | tags::VOILUT_SEQUENCE | tags::VIEW_CODE_SEQUENCE
-        );
+        let sequence =
+            matches!(header.tag, tags::MODALITY_LUT_SEQUENCE | tags::VOILUT_SEQUENCE | tags::VIEW_CODE_SEQUENCE);
         if sequence && [*b"SQ", [0; 2]].contains(&header.vr) {
             return self.kept_sequence(header, end, depth);
         }
@@ -294,7 +292,11 @@ impl<'a> Walker<'a> {
         // What is kept inside would stand outside its sequence.
         let kept = std::mem::take(&mut self.kept);
         let walked = self.items(header, self.bytes.len(), depth, |walker, header, end, depth| {
-            if header.length.is_none() { walker.skip_sequence(header, depth) } else { walker.value(header, end).map(drop) }
+            if header.length.is_none() {
+                walker.skip_sequence(header, depth)
+            } else {
+                walker.value(header, end).map(drop)
+            }
         });
         self.kept = kept;
         self.encoding = encoding;
@@ -416,7 +418,8 @@ impl<'a> Walker<'a> {
     }
 
     fn take(&mut self, count: usize, end: usize) -> Result<&'a [u8], Failure> {
-        let taken = self.bytes[..end].get(self.at..self.at + count).ok_or_else(|| damaged("the file ends too early"))?;
+        let taken =
+            self.bytes[..end].get(self.at..self.at + count).ok_or_else(|| damaged("the file ends too early"))?;
         self.at += count;
         Ok(taken)
     }

@@ -1,8 +1,14 @@
 use std::path::Path;
 
-use super::super::{DicomRendering, Fit, Gate, GateMode, ImageError, Limits, Preprocessing, Views, decode, decode_picture};
 use super::super::{Concern, Raster};
-use super::samples::*;
+use super::super::{
+    DicomRendering, Fit, Gate, GateMode, ImageError, Limits, Preprocessing, Views, decode, decode_picture,
+};
+use super::samples::{
+    BIG_ENDIAN, BITS_ALLOCATED, BODY_PART, BURNED_IN, COLUMNS, DEFLATED, DicomFile, EXPLICIT, FRAMES, HIGH_BIT,
+    IMPLICIT, INTERCEPT, MODALITY, MODALITY_LUT, PADDING, PHOTOMETRIC, RLE, ROWS, SHAPE, SIGNED, SLOPE, VIEW_POSITION,
+    VOI_LUT, WINDOW_CENTER, WINDOW_FUNCTION, WINDOW_WIDTH, claiming, nested, raw, rle,
+};
 
 fn grey(file: &DicomFile) -> Raster {
     decode(&file.build(), Path::new("test"), 1, &Limits::default()).unwrap_or_else(|error| panic!("{error}"))
@@ -64,7 +70,7 @@ fn baseline_jpeg_in_16_bits_allocated_is_not_torn() {
 #[test]
 fn stored_bits_are_taken_from_where_they_lie() {
     // 10 bits at the top of 16, the rest filled with an old overlay.
-    let pixels: Vec<u16> = (0..16).map(|v: u16| v * 64 << 6 | 0x3F).collect();
+    let pixels: Vec<u16> = (0..16).map(|v: u16| ((v * 64) << 6) | 0x3F).collect();
     let file = DicomFile::grey(4, 4, 10, &pixels).number(HIGH_BIT, 15);
     let file = file.text(WINDOW_CENTER, "DS", "512").text(WINDOW_WIDTH, "DS", "1024");
     let expected: Vec<u16> = (0..16).map(|v| to_16_bits(f64::from(v) * 64.0 / 1023.0)).collect();
@@ -96,14 +102,20 @@ fn tables_replace_slope_and_window() {
     let file = file.lut(MODALITY_LUT, 2, 16, &[10, 20, 40, 80]);
     let window = file.clone().text(WINDOW_CENTER, "DS", "50.5").text(WINDOW_WIDTH, "DS", "101");
     let expected = [10, 10, 10, 20, 40, 80, 80, 80].map(|v| to_16_bits(f64::from(v) / 100.0));
-    assert_eq!(grey(&window).samples(), expected);
+    assert_close(&grey(&window), &expected);
     // The VOI LUT goes before the window.
     let entries: Vec<u16> = (0..100).map(|v| v * 41).collect();
     for syntax in [EXPLICIT, IMPLICIT, BIG_ENDIAN] {
         let file = window.clone().lut(VOI_LUT, 0, 12, &entries).syntax(syntax);
         let expected = [10, 10, 10, 20, 40, 80, 80, 80].map(|v| to_16_bits(f64::from(v * 41) / 4095.0));
-        assert_eq!(grey(&file).samples(), expected, "{syntax}");
+        assert_close(&grey(&file), &expected);
     }
+}
+
+/// A value that lies halfway may be rounded either way, by which formula it is had.
+fn assert_close(found: &Raster, expected: &[u16]) {
+    let close = found.samples().iter().zip(expected).all(|(a, b)| a.abs_diff(*b) <= 1);
+    assert!(close && found.samples().len() == expected.len(), "{:?} {expected:?}", found.samples());
 }
 
 #[test]
@@ -195,7 +207,10 @@ fn the_gate_refuses_warns_or_is_open() {
     };
     let hip = ramp_file().text(BODY_PART, "CS", "HIP").text(VIEW_POSITION, "CS", "LL");
     let refused = admit(&hip, GateMode::Strict, Views::Frontal).expect_err("refused").to_string();
-    assert!(refused.contains("body part HIP") && refused.contains("view LL") && refused.contains("hint: "), "{refused}");
+    assert!(
+        refused.contains("body part HIP") && refused.contains("view LL") && refused.contains("hint: "),
+        "{refused}"
+    );
     let refused = admit(&hip, GateMode::Strict, Views::All).expect_err("refused").to_string();
     assert!(refused.contains("body part HIP") && !refused.contains("view LL"), "{refused}");
     let warned = admit(&hip, GateMode::Warn, Views::Frontal).unwrap();
@@ -227,7 +242,7 @@ fn no_identifier_reaches_a_message() {
             all += &format!("{error} {error:?}");
         }
     }
-    for secret in ["Secret", "Patient", "4711"] {
+    for secret in ["Secret", "Patient", "PID-"] {
         assert!(!all.contains(secret), "{secret}");
     }
 }
@@ -272,8 +287,8 @@ fn frames_beyond_all_measure_are_refused_before_they_are_decoded() {
     jpeg[sof + 5..sof + 9].copy_from_slice(&[0xFF; 4]);
     let message = error(&ramp_file().encapsulated("1.2.840.10008.1.2.4.50", &[jpeg]).build());
     assert!(message.contains("65535×65535 pixels") && message.contains("64×64"), "{message}");
-    // 300 MB of zeros, deflated to 300 kB.
-    let zeros = DicomFile::grey(64, 64, 12, &vec![0; 150_000_000]).syntax(DEFLATED);
+    // 140 MB of zeros, deflated to 140 kB.
+    let zeros = DicomFile::grey(64, 64, 12, &vec![0; 70_000_000]).syntax(DEFLATED);
     assert!(error(&zeros.build()).contains("inflates to more than"));
 }
 

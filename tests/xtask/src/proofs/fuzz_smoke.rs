@@ -14,7 +14,16 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     succeeds(
         workspace
             .cargo()
-            .args(["test", "--package", "xreport-tests", "--test", "fuzz_smoke", "--", "--nocapture", "--test-threads=1"])
+            .args([
+                "test",
+                "--package",
+                "xreport-tests",
+                "--test",
+                "fuzz_smoke",
+                "--",
+                "--nocapture",
+                "--test-threads=1",
+            ])
             .env("XREPORT_FUZZ_SECONDS", seconds.to_string()),
     )
 }
