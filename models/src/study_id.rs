@@ -8,9 +8,6 @@ use std::fmt;
 
 use crate::image::KNOWN_EXTENSIONS;
 
-/// Extensions beside those of [`KNOWN_EXTENSIONS`] that an id may carry.
-const DICOM_EXTENSIONS: [&str; 3] = ["dcm", "dicom", "dic"];
-
 /// The folder that an id may begin with.
 const IMAGE_FOLDER: &str = "images";
 
@@ -118,8 +115,7 @@ impl From<StudyId> for String {
 fn without_extension(name: &str) -> &str {
     match name.rsplit_once('.') {
         Some((stem, extension)) if !stem.is_empty() => {
-            let known = KNOWN_EXTENSIONS.iter().chain(&DICOM_EXTENSIONS);
-            if known.into_iter().any(|known| known.eq_ignore_ascii_case(extension)) { stem } else { name }
+            if KNOWN_EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)) { stem } else { name }
         }
         _ => name,
     }

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use rayon::prelude::*;
 use thiserror::Error;
-use xreport_models::image::{ImageError, Preprocessing};
+use xreport_models::image::{Admitted, Gate, ImageError, Preprocessing, gate};
 
 use crate::drafting::{Draft, Drafter};
 use crate::inputs::Input;
@@ -37,15 +37,17 @@ pub struct Tally {
     pub failed: usize,
 }
 
-type LoadedBatch = Vec<(Input, Result<Vec<u8>, ImageError>)>;
+type LoadedBatch = Vec<(Input, Result<Admitted, ImageError>)>;
 
-/// How a run goes about its work; nothing here changes a text.
+/// How a run goes about its work; nothing here changes the text of an image that is drafted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunOptions {
     /// Images drafted together.
     pub batch_size: usize,
     /// Threads that load images.
     pub threads: usize,
+    /// What is let through.
+    pub gate: Gate,
     /// Whether rows carry the drafts' WordPiece ids and their log-probabilities.
     pub token_ids: bool,
 }
@@ -65,7 +67,7 @@ pub fn generate(
         scope.spawn(move || {
             for chunk in inputs.chunks(options.batch_size.max(1)) {
                 // The receiver is gone when the run has failed: nothing more to load.
-                if sender.send(pool.install(|| load(&preprocessing, chunk))).is_err() {
+                if sender.send(pool.install(|| load(&preprocessing, options.gate, chunk))).is_err() {
                     break;
                 }
             }
@@ -74,8 +76,8 @@ pub fn generate(
     })
 }
 
-fn load(preprocessing: &Preprocessing, chunk: &[Input]) -> LoadedBatch {
-    chunk.par_iter().map(|input| (input.clone(), preprocessing.load(&input.path))).collect()
+fn load(preprocessing: &Preprocessing, gate: Gate, chunk: &[Input]) -> LoadedBatch {
+    chunk.par_iter().map(|input| (input.clone(), preprocessing.admit(&input.path, gate))).collect()
 }
 
 fn draft_all(
@@ -87,10 +89,11 @@ fn draft_all(
 ) -> Result<Tally, GenerateError> {
     let mut tally = Tally::default();
     for batch in batches {
-        let images: Vec<&[u8]> = batch.iter().filter_map(|(_, pixels)| pixels.as_deref().ok()).collect();
+        let images: Vec<&[u8]> =
+            batch.iter().filter_map(|(_, loaded)| Some(loaded.as_ref().ok()?.pixels.as_slice())).collect();
         let mut drafts = drafter.draft(&images)?.into_iter();
-        for (input, pixels) in &batch {
-            let outcome = match pixels {
+        for (input, loaded) in &batch {
+            let outcome = match loaded {
                 Ok(_) => Ok(drafts.next().expect("one draft per image that was loaded")),
                 Err(error) => Err(error.to_string()),
             };
@@ -98,7 +101,10 @@ fn draft_all(
                 Ok(_) => tally.done += 1,
                 Err(_) => tally.failed += 1,
             }
-            let row = result_row(drafter, input, outcome, options);
+            let mut row = result_row(drafter, input, outcome, options);
+            if let Ok(Admitted { concerns, .. }) = loaded {
+                row.warnings = gate::listed(concerns);
+            }
             rows.write(&row)?;
             progress(&row);
         }
@@ -113,6 +119,7 @@ fn result_row(drafter: &Drafter, input: &Input, outcome: Result<Draft, String>, 
         text: String::new(),
         status: "failed",
         error: String::new(),
+        warnings: String::new(),
         mean_log_probability: None,
         tokens: None,
         finish: "",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use xreport_models::image::is_image_path;
+use xreport_models::image::is_image_file;
 
 /// Columns that may hold the path in a CSV of images, the first that is there.
 const PATH_COLUMNS: [&str; 4] = ["path", "image", "file", "id"];
@@ -94,7 +94,7 @@ fn walk(root: &Path, folder: &Path, inputs: &mut Inputs) -> Result<(), InputErro
         // A link to a folder is not followed: it may lead back to where it stands.
         if entry.file_type().map_err(fail)?.is_dir() {
             walk(root, &path, inputs)?;
-        } else if is_image_path(&path) {
+        } else if is_image_file(&path) {
             inputs.images.push(Input { id: relative_id(&path, root), path });
         } else {
             inputs.others += 1;

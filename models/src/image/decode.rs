@@ -1,6 +1,7 @@
 //! Decoding within limits: any supported file to a [`Raster`].
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -8,7 +9,9 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
-use super::{ImageError, Raster, jpeg, orientation};
+use super::budget::Permit;
+use super::gate::Concern;
+use super::{ImageError, Raster, dicom, jpeg, orientation};
 
 /// What one image may cost. The defaults let a 16-bit grey radiograph of 6,000 × 6,000 pass in every format, and
 /// keep everything that this module holds at a time (file, decoder, pixels) below 448 MiB.
@@ -32,17 +35,25 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Refuses a picture by what its header claims, before its pixels are decoded.
-    pub(super) fn check(&self, width: u32, height: u32, file_bytes: usize, working_bytes: u64) -> Result<(), Failure> {
+    /// Refuses a picture by what its header claims, before its pixels are decoded. Else the memory is taken until the
+    /// permit goes, for which it may have to wait.
+    pub(super) fn check(
+        &self,
+        width: u32,
+        height: u32,
+        file_bytes: usize,
+        working_bytes: u64,
+    ) -> Result<Permit, Failure> {
+        let bytes = file_bytes as u64 + working_bytes;
         let pixels = u64::from(width) * u64::from(height);
         let limit = if width.max(height) > self.max_side {
             format!("at most {} pixels a side", self.max_side)
         } else if pixels > self.max_pixels {
             format!("at most {} pixels in all", self.max_pixels)
-        } else if file_bytes as u64 + working_bytes > self.max_memory {
+        } else if bytes > self.max_memory {
             format!("at most {} bytes of memory in all", self.max_memory)
         } else {
-            return Ok(());
+            return Ok(Permit::take(bytes));
         };
         Err(Failure::TooLarge { width, height, limit })
     }
@@ -61,6 +72,20 @@ pub(super) enum Failure {
 /// # Errors
 /// Content that is no image, damaged or truncated, of an unsupported kind, or beyond `limits`.
 pub fn decode(bytes: &[u8], name: &Path, channels: u8, limits: &Limits) -> Result<Raster, ImageError> {
+    decode_picture(bytes, name, channels, limits).map(|picture| picture.raster)
+}
+
+/// A decoded file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Its pixels.
+    pub raster: Raster,
+    /// What the file itself gives rise to; only DICOM says so much.
+    pub concerns: Vec<Concern>,
+}
+
+/// As [`decode`], with what the file says that a gate should know.
+pub fn decode_picture(bytes: &[u8], name: &Path, channels: u8, limits: &Limits) -> Result<Picture, ImageError> {
     let path = || name.to_path_buf();
     if bytes.is_empty() {
         return Err(ImageError::Empty { path: path() });
@@ -78,12 +103,23 @@ pub fn decode(bytes: &[u8], name: &Path, channels: u8, limits: &Limits) -> Resul
     })
 }
 
-fn decode_format(bytes: &[u8], format: ImageFormat, channels: u8, limits: &Limits) -> Result<Raster, Failure> {
+/// What is decoded here: DICOM, and what the `image` crate knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Dicom,
+    Plain(ImageFormat),
+}
+
+fn decode_format(bytes: &[u8], format: Format, channels: u8, limits: &Limits) -> Result<Picture, Failure> {
     let (raster, orientation) = match format {
-        ImageFormat::Jpeg => jpeg::decode(bytes, channels, limits)?,
-        _ => decode_other(bytes, format, channels, limits)?,
+        Format::Dicom => {
+            let dicom::Rendered { raster, concerns } = dicom::render_file(bytes, channels, limits)?;
+            return Ok(Picture { raster, concerns });
+        }
+        Format::Plain(ImageFormat::Jpeg) => jpeg::decode(bytes, channels, limits)?,
+        Format::Plain(format) => decode_other(bytes, format, channels, limits)?,
     };
-    Ok(upright(raster, orientation))
+    Ok(Picture { raster: upright(raster, orientation), concerns: Vec::new() })
 }
 
 /// Everything but JPEG goes through the `image` crate.
@@ -94,9 +130,18 @@ fn decode_other(
     limits: &Limits,
 ) -> Result<(Raster, Orientation), Failure> {
     check_ends(bytes, format)?;
+    let whole = bytes;
+    let stripped = match format {
+        ImageFormat::Png => orientation::png_without_texts(whole),
+        _ => Cow::Borrowed(whole),
+    };
+    let (bytes, held) = match &stripped {
+        Cow::Borrowed(bytes) => (*bytes, bytes.len()),
+        Cow::Owned(copy) => (copy.as_slice(), whole.len() + copy.len()),
+    };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut decoder_limits = image::Limits::no_limits();
-    decoder_limits.max_alloc = Some(limits.max_memory.saturating_sub(bytes.len() as u64));
+    decoder_limits.max_alloc = Some(limits.max_memory.saturating_sub(held as u64));
     reader.limits(decoder_limits);
     let mut decoder = reader.into_decoder().map_err(failure)?;
     let (width, height) = decoder.dimensions();
@@ -107,7 +152,7 @@ fn decode_other(
     };
     let raster_bytes = u64::from(width) * u64::from(height) * 2 * u64::from(channels);
     let decoded_bytes = decoder.total_bytes().saturating_mul(copies);
-    limits.check(width, height, bytes.len(), decoded_bytes.saturating_add(raster_bytes))?;
+    let _permit = limits.check(width, height, held, decoded_bytes.saturating_add(raster_bytes))?;
     let orientation = match format {
         ImageFormat::Png => {
             orientation::png_chunks(bytes).exif.map_or(Orientation::NoTransforms, orientation::from_exif)
@@ -165,7 +210,11 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 }
 
 /// The format by its magic number, if it is one that is decoded here.
-fn guess_format(bytes: &[u8]) -> Option<ImageFormat> {
+fn guess_format(bytes: &[u8]) -> Option<Format> {
+    // First: what stands in a DICOM file's preamble may be anything.
+    if dicom::has_magic(bytes) {
+        return Some(Format::Dicom);
+    }
     let format = image::guess_format(bytes).ok()?;
     match format {
         // "BM" and "P1" are too short to be believed: prose may start with them.
@@ -177,12 +226,13 @@ fn guess_format(bytes: &[u8]) -> Option<ImageFormat> {
         | ImageFormat::Tiff
         | ImageFormat::WebP
         | ImageFormat::Gif
-        | ImageFormat::Pnm => Some(format),
+        | ImageFormat::Pnm => Some(Format::Plain(format)),
         _ => None,
     }
 }
 
-fn format_name(format: ImageFormat) -> &'static str {
+fn format_name(format: Format) -> &'static str {
+    let Format::Plain(format) = format else { return "DICOM" };
     match format {
         ImageFormat::Png => "PNG",
         ImageFormat::Jpeg => "JPEG",
@@ -196,11 +246,8 @@ fn format_name(format: ImageFormat) -> &'static str {
 
 /// What a file that is no image looks like, for the error message. Quotes no content: it may name a patient.
 fn describe_content(bytes: &[u8]) -> String {
-    const DICOM_PREAMBLE: usize = 128;
     let has = |offset: usize, magic: &[u8]| bytes.get(offset..offset + magic.len()) == Some(magic);
-    let known = if has(DICOM_PREAMBLE, b"DICM") {
-        "a DICOM file"
-    } else if has(0, b"%PDF") {
+    let known = if has(0, b"%PDF") {
         "a PDF file"
     } else if has(0, b"PK\x03\x04") {
         "a ZIP archive"

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::gate::{self, Concern};
+
 /// Why an image could not be read; every variant names the file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -53,7 +55,7 @@ pub enum ImageError {
     },
     /// The content is not an image of any format known here.
     #[error(
-        "`{}` is not an image: expected PNG, JPEG, BMP, TIFF, WebP, GIF or PNM content, found {found}\nhint: the content counts, not the file's extension",
+        "`{}` is not an image: expected PNG, JPEG, BMP, TIFF, WebP, GIF, PNM or DICOM content, found {found}\nhint: the content counts, not the file's extension",
         path.display()
     )]
     NotAnImage {
@@ -102,6 +104,17 @@ pub enum ImageError {
         height: u32,
         /// The limit that it breaks, in words.
         limit: String,
+    },
+    /// The gate does not let it through.
+    #[error(
+        "image `{}` is refused: {}\nhint: `--gate warn` takes it all the same and says so",
+        path.display(), gate::listed(concerns)
+    )]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// Every reason.
+        concerns: Vec<Concern>,
     },
     /// The preprocessing settings make no sense.
     #[error("image preprocessing: `{field}` is {found}, expected {expected}")]

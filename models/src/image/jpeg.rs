@@ -44,7 +44,7 @@ pub(super) fn decode(bytes: &[u8], channels: u8, limits: &Limits) -> Result<(Ras
     // A progressive file keeps all coefficients, 16 bits each, until its last scan.
     let per_pixel = 2 * input.num_components() + output.num_components();
     let raster_bytes = pixels * 2 * u64::from(channels);
-    limits.check(width, height, bytes.len(), pixels * per_pixel as u64 + raster_bytes)?;
+    let _permit = limits.check(width, height, bytes.len(), pixels * per_pixel as u64 + raster_bytes)?;
     let orientation = decoder.exif().map_or(Orientation::NoTransforms, |block| orientation::from_exif(block));
     decoder.set_options(options.jpeg_set_out_colorspace(output));
     let samples = decoder.decode().map_err(failure)?;
@@ -87,16 +87,21 @@ fn reaches_end_of_image(bytes: &[u8]) -> bool {
 }
 
 const SOI: u8 = 0xD8;
-const EOI: u8 = 0xD9;
+pub(super) const EOI: u8 = 0xD9;
 
 /// Marker segments of a JPEG file (ITU-T T.81, annex B): (marker, payload). Entropy-coded data is skipped.
-struct Segments<'a> {
+pub(super) struct Segments<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Segments<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
+    }
+
+    /// What follows the last segment.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 }
 

@@ -3,7 +3,7 @@
 //! Trainer and runtime both go through [`Preprocessing`], so a radiograph gives the same bytes in training and in the
 //! reading room, on every CPU: decoding, luma and resizing use integer arithmetic only.
 //!
-//! 1. The format is told from the content; the file extension plays no part.
+//! 1. The format is told from the content; the file extension plays no part. DICOM is a format among the others.
 //! 2. The file is decoded within [`Limits`]. A damaged or truncated file is an error, never a half-grey picture.
 //! 3. The EXIF (or TIFF) orientation is applied: left and right are a clinical matter.
 //! 4. Alpha is composited on black; colour becomes grey by Rec. 601 luma (the luma of JPEG itself), or stays RGB.
@@ -12,8 +12,11 @@
 //!
 //! Of animations and multi-page files the first picture counts. Embedded colour profiles and gamma are not applied.
 
+mod budget;
 mod decode;
+mod dicom;
 mod error;
+pub mod gate;
 mod jpeg;
 mod orientation;
 mod raster;
@@ -31,8 +34,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use decode::{Limits, decode};
+pub use decode::{Limits, Picture, decode, decode_picture};
 pub use error::ImageError;
+pub use gate::{Concern, Gate, GateMode, Views};
 pub use raster::Raster;
 
 /// Raised whenever the same file may give other pixels; part of [`Preprocessing::fingerprint`].
@@ -42,8 +46,10 @@ const ALGORITHM_VERSION: u32 = 1;
 const MAX_INPUT_SIDE: u32 = 4096;
 
 /// File extensions of the formats that [`decode`] reads, in lower case.
-pub const KNOWN_EXTENSIONS: [&str; 13] =
-    ["png", "jpg", "jpeg", "jpe", "jfif", "bmp", "tif", "tiff", "webp", "gif", "pgm", "ppm", "pnm"];
+pub const KNOWN_EXTENSIONS: [&str; 16] = [
+    "png", "jpg", "jpeg", "jpe", "jfif", "bmp", "tif", "tiff", "webp", "gif", "pgm", "ppm", "pnm", "dcm", "dicom",
+    "dic",
+];
 
 /// Whether the extension of `path` is one of [`KNOWN_EXTENSIONS`], in upper or lower case.
 pub fn is_image_path(path: impl AsRef<Path>) -> bool {
@@ -51,6 +57,21 @@ pub fn is_image_path(path: impl AsRef<Path>) -> bool {
         .extension()
         .and_then(|extension| extension.to_str())
         .is_some_and(|extension| KNOWN_EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)))
+}
+
+/// Whether the file at `path` is an image to [`decode`]: by its extension, or, where it has none that is known, by the
+/// magic number of DICOM, whose files often have no extension.
+pub fn is_image_file(path: &Path) -> bool {
+    is_image_path(path) || starts_as_dicom(path)
+}
+
+/// Whether the first 132 bytes of a regular file are those of DICOM.
+fn starts_as_dicom(path: &Path) -> bool {
+    let mut start = [0; 132];
+    // A pipe or device could block.
+    path.is_file()
+        && File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok()
+        && dicom::has_magic(&start)
 }
 
 /// How a picture of any shape becomes the network's fixed input.
@@ -71,6 +92,16 @@ pub enum Filter {
     Bilinear,
 }
 
+/// How a DICOM file becomes grey.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DicomRendering {
+    /// Modality LUT; then the first VOI LUT, else the first window, else a window from the 0.5th to the 99.5th
+    /// percentile; then one inversion where MONOCHROME1 or Presentation LUT Shape INVERSE asks for it. First frame.
+    #[serde(rename = "voi-or-percentile-1")]
+    VoiOrPercentile1,
+}
+
 /// How an image becomes the network's input. Part of a bundle's manifest.
 ///
 /// In JSON: `{"width": 224, "height": 224, "channels": 1, "fit": "letterbox", "filter": "bilinear"}`.
@@ -87,12 +118,17 @@ pub struct Preprocessing {
     pub fit: Fit,
     /// The resize filter.
     pub filter: Filter,
+    /// How DICOM files are rendered. Bundles from before there was such a thing name none: their models have seen no
+    /// DICOM file, and get them rendered as all others do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dicom: Option<DicomRendering>,
 }
 
 impl Preprocessing {
     /// Letterboxed grey input of `width` × `height`, the usual choice for radiographs.
     pub fn grey(width: u32, height: u32) -> Self {
-        Self { width, height, channels: 1, fit: Fit::Letterbox, filter: Filter::Bilinear }
+        let dicom = Some(DicomRendering::VoiOrPercentile1);
+        Self { width, height, channels: 1, fit: Fit::Letterbox, filter: Filter::Bilinear, dicom }
     }
 
     /// Checks the ranges of all fields; a bundle's loader calls this before anything else.
@@ -157,6 +193,42 @@ impl Preprocessing {
         self.apply(&raster)
     }
 
+    /// Reads and preprocesses the image at `path`, as [`load`](Self::load) does, past a gate.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and [`ImageError::Refused`] with every reason that a strict gate has.
+    pub fn admit(&self, path: impl AsRef<Path>, gate: Gate) -> Result<Admitted, ImageError> {
+        let path = path.as_ref();
+        let bytes = read_file(path, &Limits::default())?;
+        self.admit_bytes(&bytes, path, gate)
+    }
+
+    /// As [`admit`](Self::admit), for a file in memory; `name` is what errors call it.
+    pub fn admit_bytes(&self, bytes: &[u8], name: &Path, gate: Gate) -> Result<Admitted, ImageError> {
+        self.check()?;
+        let Picture { raster, mut concerns } = decode_picture(bytes, name, self.channels, &Limits::default())?;
+        concerns.extend(self.concerns(&raster));
+        concerns.retain(|concern| gate.mode != GateMode::Off && gate.minds(concern));
+        if gate.mode == GateMode::Strict && concerns.iter().any(Concern::refuses) {
+            concerns.retain(Concern::refuses);
+            return Err(ImageError::Refused { path: name.to_path_buf(), concerns });
+        }
+        Ok(Admitted { pixels: self.apply(&raster)?, concerns })
+    }
+
+    /// What the pixels give rise to, whatever the file was.
+    fn concerns(&self, raster: &Raster) -> Vec<Concern> {
+        let mut concerns = Vec::new();
+        if raster.is_constant() {
+            concerns.push(Concern::Constant);
+        }
+        if raster.width() < self.width && raster.height() < self.height {
+            let found = [raster.width(), raster.height()];
+            concerns.push(Concern::Small { found, needed: [self.width, self.height] });
+        }
+        concerns
+    }
+
     /// Resizes decoded pixels: the last steps of [`load`](Self::load), for pixels from another decoder (DICOM).
     ///
     /// Returns H × W × C pixels, row-major, u8. A grey raster fills three channels alike, an RGB raster becomes luma.
@@ -165,6 +237,15 @@ impl Preprocessing {
         let Filter::Bilinear = self.filter;
         Ok(resize::resize(&raster.with_channels(self.channels), self.width, self.height, self.fit))
     }
+}
+
+/// An image that a gate let through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admitted {
+    /// H × W × C pixels, as [`Preprocessing::load`] gives them.
+    pub pixels: Vec<u8>,
+    /// What a user should know of it.
+    pub concerns: Vec<Concern>,
 }
 
 fn hex(digest: &[u8]) -> String {

@@ -1,6 +1,10 @@
 //! Where each format keeps its orientation.
 
+use std::borrow::Cow;
+
 use image::metadata::Orientation;
+
+const PNG_SIGNATURE_LEN: usize = 8;
 
 /// The orientation in an EXIF block (which starts at its TIFF header); anything unreadable means "as stored".
 pub(super) fn from_exif(block: &[u8]) -> Orientation {
@@ -17,12 +21,37 @@ pub(super) struct PngChunks<'a> {
     pub exif: Option<&'a [u8]>,
 }
 
+/// A PNG without its texts and its colour profile. Nothing here reads them, and a few kilobytes of them may unpack to
+/// gigabytes.
+pub(super) fn png_without_texts(bytes: &[u8]) -> Cow<'_, [u8]> {
+    const UNREAD: [&[u8]; 4] = [b"tEXt", b"zTXt", b"iTXt", b"iCCP"];
+    let mut kept: Option<Vec<u8>> = None;
+    let mut at = PNG_SIGNATURE_LEN;
+    while let Some((header, _)) = bytes.get(at..).and_then(|rest| rest.split_first_chunk::<8>()) {
+        let [a, b, c, d, kind @ ..] = *header;
+        let whole = 12 + u32::from_be_bytes([a, b, c, d]) as usize;
+        let Some(chunk) = bytes.get(at..at + whole) else { break };
+        if UNREAD.contains(&&kind[..]) {
+            kept.get_or_insert_with(|| bytes[..at].to_vec());
+        } else if let Some(kept) = &mut kept {
+            kept.extend_from_slice(chunk);
+        }
+        at += whole;
+    }
+    match kept {
+        Some(mut kept) => {
+            kept.extend_from_slice(bytes.get(at..).unwrap_or_default());
+            Cow::Owned(kept)
+        }
+        None => Cow::Borrowed(bytes),
+    }
+}
+
 /// Walks over the chunks of a PNG without decoding them.
 pub(super) fn png_chunks(bytes: &[u8]) -> PngChunks<'_> {
-    const SIGNATURE_LEN: usize = 8;
     const CRC_LEN: usize = 4;
     let mut found = PngChunks::default();
-    let mut rest = bytes.get(SIGNATURE_LEN..).unwrap_or_default();
+    let mut rest = bytes.get(PNG_SIGNATURE_LEN..).unwrap_or_default();
     // length (4) · type (4) · data · CRC (4)
     while let Some((header, after)) = rest.split_first_chunk::<8>() {
         let [a, b, c, d, kind @ ..] = *header;

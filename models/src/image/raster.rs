@@ -47,6 +47,12 @@ impl Raster {
         &self.samples
     }
 
+    /// Whether all pixels are alike.
+    pub fn is_constant(&self) -> bool {
+        let channels = usize::from(self.channels);
+        self.samples.chunks_exact(channels).all(|pixel| *pixel == self.samples[..channels])
+    }
+
     /// The same picture in 1 or 3 channels: RGB becomes luma, grey is repeated.
     pub(super) fn with_channels(&self, channels: u8) -> Cow<'_, Self> {
         let samples = match (self.channels, channels) {

@@ -262,6 +262,19 @@ const GOLDEN_GREY: &str = "d7ce72491dfe6d445ec4d2d66e81aa89f613009738e245a9770b4
 const GOLDEN_RGB: &str = "35701b11222590dd5e0cb085913a10da826114a368a461218fb969e919a5a374";
 
 #[test]
+fn texts_and_profiles_of_a_png_are_not_read() {
+    let lines = [0, 10, 20, 30, 0, 40, 50, 60];
+    let (header, pixels) = (png_header(3, 2, 8, 0), png_pixels(&lines));
+    let plain = [header.clone(), pixels.clone(), png_end()].concat();
+    // None of them can be unpacked: whoever tried would find damage.
+    let chunks = [*b"tEXt", *b"zTXt", *b"iTXt", *b"iCCP"].map(|kind| png_chunk(kind, b"Name\0\0not deflated"));
+    let with = [header, chunks.concat(), pixels, chunks.concat(), png_end()].concat();
+    assert_eq!(&*orientation::png_without_texts(&with), plain);
+    assert_eq!(grey(&with).unwrap(), grey(&plain).unwrap());
+    assert!(matches!(orientation::png_without_texts(&plain), std::borrow::Cow::Borrowed(_)));
+}
+
+#[test]
 fn truncated_files_are_errors_at_every_length() {
     for format in FORMATS {
         let whole = rewritten(format);
@@ -439,10 +452,10 @@ fn fingerprint_tells_settings_apart() {
 
 #[test]
 fn image_paths_are_known_by_extension() {
-    for yes in ["a.png", "a.JPG", "p10/a.Tiff", "a.b.webp"] {
+    for yes in ["a.png", "a.JPG", "p10/a.Tiff", "a.b.webp", "a.dcm", "a.DCM"] {
         assert!(is_image_path(yes), "{yes}");
     }
-    for no in ["a", "png", ".png", "a.txt", "a.dcm", "a.png.txt"] {
+    for no in ["a", "png", ".png", "a.txt", "1.2.840", "a.png.txt"] {
         assert!(!is_image_path(no), "{no}");
     }
 }

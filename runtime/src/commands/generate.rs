@@ -8,6 +8,7 @@ use anyhow::ensure;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use xreport_models::bundle::Bundle;
+use xreport_models::image::{Gate, GateMode, Views};
 use xreport_runtime::device::DeviceRequest;
 use xreport_runtime::drafting::Drafter;
 use xreport_runtime::generate::{RunOptions, Tally, generate};
@@ -48,6 +49,14 @@ pub struct Generate {
     /// Threads; 0 is one per core; the texts do not depend on it
     #[arg(long, default_value_t = 0, value_name = "N")]
     threads: usize,
+    /// What happens to an image that is no frontal chest radiograph as far as its file tells (DICOM modality, body part,
+    /// view, frames, burned-in annotation; constant or too small pictures of any format): strict refuses it, warn drafts
+    /// and says so in the row's `warnings`, off looks at nothing
+    #[arg(long, default_value_t = GateMode::Strict, value_name = "MODE")]
+    gate: GateMode,
+    /// Views that the gate lets through: frontal, or all (lateral and oblique, too)
+    #[arg(long, default_value_t = Views::Frontal)]
+    views: Views,
     /// Add the drafts' WordPiece ids and their log-probabilities to each row
     #[arg(long)]
     token_ids: bool,
@@ -75,11 +84,17 @@ impl Generate {
         let format = self.format.unwrap_or_else(|| Format::of_path(&self.out));
         let mut rows = writer(format, &self.out)?;
         let bar = progress_bar(found.images.len());
-        let options =
-            RunOptions { batch_size: self.batch_size, threads: session.resolved_threads(), token_ids: self.token_ids };
+        let options = RunOptions {
+            batch_size: self.batch_size,
+            threads: session.resolved_threads(),
+            gate: Gate { mode: self.gate, views: self.views },
+            token_ids: self.token_ids,
+        };
         let tally = generate(&mut drafter, found.images, options, rows.as_mut(), &mut |row| {
             if row.status != "ok" {
                 bar.suspend(|| eprintln!("failed: {}", row.error));
+            } else if !row.warnings.is_empty() {
+                bar.suspend(|| eprintln!("warning: `{}`: {}", row.id, row.warnings));
             }
             bar.inc(1);
         })?;

@@ -25,6 +25,8 @@ pub struct ResultRow {
     pub status: &'static str,
     /// Why it failed; empty where it did not.
     pub error: String,
+    /// What a user should know of the image (see `--gate`), in one line; mostly empty.
+    pub warnings: String,
     /// Mean natural-log probability per token, the end included.
     pub mean_log_probability: Option<f64>,
     /// Tokens of the draft.

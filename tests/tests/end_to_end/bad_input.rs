@@ -59,14 +59,14 @@ fn png_that_claims(side: u32) -> Vec<u8> {
 }
 
 /// The checksum of PNG's chunks (ISO 3309).
-fn crc32(bytes: &[u8]) -> u32 {
+pub fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (!(crc & 1)).wrapping_add(1)))
     })
 }
 
 /// Runs a program and checks its peak memory where the system tells it.
-fn within_memory(place: &Workplace, program: &str, line: &str) -> Run {
+pub fn within_memory(place: &Workplace, program: &str, line: &str) -> Run {
     const MEGABYTES: u64 = 500;
     let (run, peak) = Watched::start(&mut place.command(program, line)).end();
     match peak {

@@ -5,9 +5,14 @@
 
 mod bad_input;
 mod checkpoint;
+mod dicom;
+#[path = "../../../models/src/image/dicom/samples.rs"]
+#[allow(dead_code, reason = "shared with the unit tests of `models`, which use the rest")]
+mod dicom_samples;
 mod full_disk;
 mod generate;
 mod import;
+mod hostile;
 mod original_folders;
 mod pipeline;
 mod python_peers;

@@ -21,6 +21,7 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use xreport_models::atomic::{AtomicError, write_file_with};
+use xreport_models::image::Concern;
 
 const MAGIC: [u8; 8] = *b"XRPIXEL\x01";
 const PREFIX_BYTES: u64 = 8 + 8 + 32;
@@ -55,6 +56,9 @@ pub struct Entry {
     pub stamp: Stamp,
     /// Hash of the pixels.
     pub digest: Digest,
+    /// What the gate minded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub concerns: Vec<Concern>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -109,8 +113,8 @@ impl CacheFile {
     }
 
     /// Reads the pixels that were made of `file` in the state `stamp` into `pixels`, and returns
-    /// the digest that they should have; `None` where the cache has no such image.
-    pub fn read(&mut self, file: &str, stamp: Stamp, pixels: &mut [u8]) -> Option<Digest> {
+    /// the digest that they should have, with what the gate minded; `None` where the cache has no such image.
+    pub fn read(&mut self, file: &str, stamp: Stamp, pixels: &mut [u8]) -> Option<(Digest, Vec<Concern>)> {
         let (at, entry) = self.entries.get(file)?;
         if entry.stamp != stamp {
             return None;
@@ -118,7 +122,7 @@ impl CacheFile {
         let offset = self.pixels_at + (*at * self.image_bytes) as u64;
         self.file.seek(SeekFrom::Start(offset)).ok()?;
         self.file.read_exact(pixels).ok()?;
-        Some(entry.digest)
+        Some((entry.digest, entry.concerns.clone()))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
-use xreport_models::image::{ImageError, Preprocessing};
+use xreport_models::image::{Admitted, Concern, Gate, GateMode, ImageError, Preprocessing, Views, gate};
 
 use super::cache::{self, CacheFile, Digest, Entry, Stamp};
 use super::problem::Problem;
@@ -81,11 +81,16 @@ pub struct Loaded {
     pub images: ImageStore,
     /// The other studies.
     pub problems: Vec<Problem>,
+    /// What the input gate minds of the images that were loaded: they are counted, not left out.
+    pub concerns: Vec<Concern>,
     /// How many images were decoded; the others came from the cache.
     pub decoded: usize,
     /// What a user should know of the cache, if anything.
     pub note: Option<String>,
 }
+
+/// What the trainer looks for: which images a data set is made of is its maker's choice, so nothing is refused.
+const GATE: Gate = Gate { mode: GateMode::Warn, views: Views::Frontal };
 
 /// No image could be loaded at all.
 #[derive(Debug, thiserror::Error)]
@@ -122,8 +127,8 @@ struct Slot<'a> {
     outcome: Outcome,
 }
 
-/// `None` as long as there are no pixels, else their digest or why there will be none.
-type Outcome = Option<Result<Digest, String>>;
+/// `None` as long as there are no pixels, else their digest and what the gate minds, or why there will be none.
+type Outcome = Option<Result<(Digest, Vec<Concern>), String>>;
 
 /// Loads the images of `studies` from the cache where they are current there, else by decoding,
 /// and renews the cache if anything was decoded. Images that cannot be read cost their study only.
@@ -186,14 +191,14 @@ fn read_cache(slots: &mut [Slot<'_>], mut cache: CacheFile) {
     let mut filled = Vec::new();
     for slot in slots.iter_mut().filter(|slot| slot.outcome.is_none()) {
         let Some(stamp) = slot.stamp else { continue };
-        if let Some(digest) = cache.read(slot.file, stamp, slot.pixels) {
-            filled.push((slot, digest));
+        if let Some(cached) = cache.read(slot.file, stamp, slot.pixels) {
+            filled.push((slot, cached));
         }
     }
-    filled.into_par_iter().for_each(|(slot, expected)| {
+    filled.into_par_iter().for_each(|(slot, (expected, concerns))| {
         // Damaged pixels stay without an outcome, and are decoded.
         let found: Digest = Sha256::digest(&*slot.pixels).into();
-        slot.outcome = (found == expected).then_some(Ok(found));
+        slot.outcome = (found == expected).then_some(Ok((found, concerns)));
     });
 }
 
@@ -208,15 +213,15 @@ fn decode_missing(slots: &mut [Slot<'_>], how: &Loading, progress: &(dyn Fn(usiz
     total
 }
 
-fn decode(slot: &mut Slot<'_>, how: &Loading) -> Result<Digest, String> {
+fn decode(slot: &mut Slot<'_>, how: &Loading) -> Result<(Digest, Vec<Concern>), String> {
     let path = how.images.join(slot.file);
     // The message names the file as the table does, without the folders above.
-    let pixels = how
+    let Admitted { pixels, concerns } = how
         .preprocessing
-        .load(&path)
+        .admit(&path, GATE)
         .map_err(|error| error.to_string().replace(&path.display().to_string(), slot.file))?;
     slot.pixels.copy_from_slice(&pixels);
-    Ok(Sha256::digest(&pixels).into())
+    Ok((Sha256::digest(&pixels).into(), concerns))
 }
 
 /// Closes the gaps that unreadable images left.
@@ -228,14 +233,15 @@ fn keep_readable(
 ) -> (Loaded, Vec<Entry>) {
     let length = preprocessing.len();
     let (mut kept, mut digests) = (Vec::new(), Vec::new());
-    let (mut problems, mut entries) = (Vec::new(), Vec::new());
+    let (mut problems, mut entries, mut minded) = (Vec::new(), Vec::new(), Vec::new());
     for (at, (study, (stamp, outcome))) in studies.into_iter().zip(outcomes).enumerate() {
         match outcome.expect("every slot was read or decoded") {
-            Ok(digest) => {
+            Ok((digest, concerns)) => {
+                minded.extend(concerns.iter().cloned());
                 pixels.copy_within(at * length..(at + 1) * length, kept.len() * length);
                 if let Some(stamp) = stamp {
                     let file = study.file.clone();
-                    entries.push(Entry { file, stamp, digest });
+                    entries.push(Entry { file, stamp, digest, concerns });
                 }
                 digests.push(digest);
                 kept.push(study);
@@ -248,6 +254,7 @@ fn keep_readable(
         studies: kept,
         images: ImageStore { preprocessing: preprocessing.clone(), digests, pixels },
         problems,
+        concerns: minded,
         decoded: 0,
         note: None,
     };
@@ -276,6 +283,18 @@ fn write_cache_to(folder: &Path, entries: &[Entry], pixels: &[u8], how: &Loading
         // The note says what follows; the hint of the error is for files that a user asked for.
         let message = error.to_string();
         message.lines().next().unwrap_or_default().to_owned()
+    })
+}
+
+/// What the input gate minds, counted by reason; `None` where it minds nothing.
+pub fn gate_summary(loaded: &Loaded) -> Option<String> {
+    (!loaded.concerns.is_empty()).then(|| {
+        format!(
+            "warning: of {} images the input gate minds {}\n  hint: they are used all the same; \
+             `xreport generate` refuses such images unless `--gate warn` is given",
+            loaded.images.len(),
+            gate::counted(&loaded.concerns)
+        )
     })
 }
 

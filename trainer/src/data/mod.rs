@@ -18,7 +18,7 @@ mod table;
 
 pub use cache::folders as cache_folders;
 pub use further::{Further, further_columns};
-pub use images::{ImageStore, LoadError, Loaded, Loading, fingerprint, load};
+pub use images::{ImageStore, LoadError, Loaded, Loading, fingerprint, gate_summary, load};
 pub use preview::contact_sheet;
 pub use problem::{Problem, RowFault, Tally, summary, tallies};
 pub use split::{Draw, Parts, SplitError, draw_held_out, split};

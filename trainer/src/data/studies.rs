@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use xreport_models::image::is_image_path;
+use xreport_models::image::is_image_file;
 use xreport_models::study_id::StudyId;
 
 use super::problem::{Problem, summary};
@@ -217,7 +217,7 @@ fn collect(
         let name = format!("{prefix}{name}");
         if path.is_dir() {
             collect(&path, &format!("{name}/"), visited, files)?;
-        } else if is_image_path(&path) {
+        } else if is_image_file(&path) {
             files.push(name);
         }
     }

@@ -203,6 +203,9 @@ fn load(
     if !loaded.problems.is_empty() {
         eprintln!("{}", data::summary(&loaded.problems));
     }
+    if let Some(counts) = data::gate_summary(&loaded) {
+        eprintln!("{counts}");
+    }
     ensure!(!loaded.studies.is_empty(), "no study of `{}` has a readable image", request.data.display());
     Ok(loaded)
 }

@@ -20,7 +20,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use xreport_models::image::{Filter, Preprocessing};
+use xreport_models::image::{DicomRendering, Filter, Preprocessing};
 
 use draft::Draft;
 pub use problem::{Origin, Problem, SettingsError};
@@ -95,6 +95,7 @@ impl Settings {
             channels: channels as u8,
             fit: self.dataset.img_fit,
             filter: Filter::Bilinear,
+            dicom: Some(DicomRendering::VoiOrPercentile1),
         }
     }
 

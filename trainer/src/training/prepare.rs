@@ -122,6 +122,9 @@ fn load_images(
     if !loaded.problems.is_empty() {
         eprintln!("{}", data::summary(&loaded.problems));
     }
+    if let Some(counts) = data::gate_summary(&loaded) {
+        eprintln!("{counts}");
+    }
     if let Some(note) = &loaded.note {
         eprintln!("note: {note}");
     }

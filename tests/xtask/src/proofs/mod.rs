@@ -6,6 +6,7 @@ mod checkpoints;
 mod decode_peer;
 pub mod deps;
 mod figures;
+mod fuzz_smoke;
 mod onnx_python;
 pub mod overfit;
 mod parity;
@@ -59,6 +60,11 @@ const PROOFS: &[Proof] = &[
         name: "slim",
         about: "size, start and memory of the deployed program [--bundle DIR] [--processes N]",
         run: slim::run,
+    },
+    Proof {
+        name: "fuzz-smoke",
+        about: "no changed DICOM file, image or bundle brings its reader down [--seconds N, for each]",
+        run: fuzz_smoke::run,
     },
     Proof {
         name: "decode-peer",

@@ -1,0 +1,102 @@
+//! What a compressed frame says of itself, before it is decoded.
+
+use super::super::decode::Failure;
+use super::super::jpeg::{EOI, Segments};
+
+/// Most tiles of a JPEG 2000 codestream; a radiograph has one, or a few hundred.
+const MAX_TILES: u64 = 4096;
+
+/// The header of a compressed frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FrameHeader {
+    pub width: u32,
+    pub height: u32,
+    pub components: u16,
+    /// Bits of a sample, 2 to 16.
+    pub precision: u8,
+    /// Whether the samples are coded by a discrete cosine transform (lossy JPEG).
+    pub is_dct: bool,
+}
+
+/// JPEG and JPEG-LS: the frame header (ITU-T T.81, B.2.2; T.87, C.2.2), and for JPEG the end of the picture.
+pub(super) fn jpeg(frame: &[u8]) -> Result<FrameHeader, Failure> {
+    if !frame.starts_with(&[0xFF, 0xD8]) {
+        return Err(damaged("a frame that does not start with a JPEG's first marker"));
+    }
+    let mut segments = Segments::new(frame);
+    let (marker, segment) = segments
+        .find(|(marker, _)| matches!(marker, 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF | 0xF7))
+        .ok_or_else(|| damaged("a JPEG without a frame header"))?;
+    let &[precision, h0, h1, w0, w1, components, ..] = segment else {
+        return Err(damaged("a JPEG whose frame header is cut"));
+    };
+    let process = match marker {
+        0xC0..=0xC3 | 0xF7 => None,
+        0xC9..=0xCB => Some("arithmetic coding"),
+        _ => Some("hierarchical coding"),
+    };
+    if let Some(process) = process {
+        return Err(Failure::Unsupported(format!("JPEG with {process}")));
+    }
+    if !(2..=16).contains(&precision) {
+        return Err(damaged(&format!("a JPEG of {precision} bits a sample")));
+    }
+    let is_dct = marker <= 0xC2;
+    if marker == 0xC2 && precision > 8 {
+        return Err(Failure::Unsupported(format!("progressive JPEG of {precision} bits")));
+    }
+    // JPEG-LS stuffs bits, not bytes: its data cannot be stepped over like this, and its decoder notices a cut.
+    if marker != 0xF7 && !segments.any(|(marker, _)| marker == EOI) {
+        return Err(damaged("a JPEG that ends before its end-of-image marker"));
+    }
+    Ok(FrameHeader {
+        width: u32::from(u16::from_be_bytes([w0, w1])),
+        height: u32::from(u16::from_be_bytes([h0, h1])),
+        components: u16::from(components),
+        precision,
+        is_dct,
+    })
+}
+
+/// JPEG 2000: the SIZ segment (ITU-T T.800, A.5.1). The codestream may stand in a JP2 file, which DICOM forbids and
+/// some writers do.
+pub(super) fn jpeg2000(frame: &[u8]) -> Result<FrameHeader, Failure> {
+    const START: [u8; 4] = [0xFF, 0x4F, 0xFF, 0x51];
+    const SEARCHED: usize = 4096;
+    let window = &frame[..frame.len().min(SEARCHED)];
+    let start = window
+        .windows(START.len())
+        .position(|bytes| bytes == START)
+        .ok_or_else(|| damaged("a frame without a JPEG 2000 header"))?;
+    // Lsiz and Rsiz come first.
+    let segment = &frame[start + START.len() + 4..];
+    let long = |at: usize| -> Option<u64> { Some(u64::from(u32::from_be_bytes(*segment.get(at..)?.first_chunk()?))) };
+    let header = || -> Option<(FrameHeader, u64)> {
+        let (x1, y1, x0, y0) = (long(0)?, long(4)?, long(8)?, long(12)?);
+        let (tile_width, tile_height) = (long(16)?, long(20)?);
+        let components = u16::from_be_bytes(*segment.get(32..)?.first_chunk()?);
+        let [depth, step_x, step_y] = *segment.get(34..)?.first_chunk()?;
+        let tiles = x1.checked_div(tile_width)?.checked_add(1)? * y1.checked_div(tile_height)?.checked_add(1)?;
+        let unsampled = step_x == 1 && step_y == 1;
+        let header = FrameHeader {
+            width: u32::try_from(x1.checked_sub(x0)?).ok().filter(|_| unsampled)?,
+            height: u32::try_from(y1.checked_sub(y0)?).ok()?,
+            components,
+            precision: (depth & 0x7F) + 1,
+            is_dct: false,
+        };
+        Some((header, tiles))
+    };
+    let (header, tiles) = header().ok_or_else(|| damaged("a JPEG 2000 header that makes no sense"))?;
+    if tiles > MAX_TILES {
+        return Err(damaged(&format!("a JPEG 2000 codestream of {tiles} tiles")));
+    }
+    if !(2..=16).contains(&header.precision) {
+        return Err(Failure::Unsupported(format!("JPEG 2000 of {} bits a sample", header.precision)));
+    }
+    Ok(header)
+}
+
+fn damaged(found: &str) -> Failure {
+    Failure::Damaged(found.to_owned())
+}

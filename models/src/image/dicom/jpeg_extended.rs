@@ -1,0 +1,502 @@
+//! JPEG with 12 bits a sample: sequential DCT, Huffman coded (ITU-T T.81, process 4), one component.
+//!
+//! Older computed-radiography archives hold such files; of the JPEG decoders in Rust none reads them.
+
+use super::super::decode::Failure;
+use super::super::jpeg::{EOI, Segments};
+
+const SOF1: u8 = 0xC1;
+const DHT: u8 = 0xC4;
+const SOS: u8 = 0xDA;
+const DQT: u8 = 0xDB;
+const DRI: u8 = 0xDD;
+
+const BITS: u32 = 12;
+const WHITE: f32 = 4095.0;
+/// Samples are coded around this value (T.81, A.3.1).
+const LEVEL: f32 = 2048.0;
+
+/// Coefficients in the order of the file (T.81, figure A.6) to places in a block, row by row.
+const ZIGZAG: [usize; 64] = [
+    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21,
+    28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54,
+    47, 55, 62, 63,
+];
+
+/// Decodes to H × W samples, 0 to 4095.
+pub(super) fn decode(jpeg: &[u8]) -> Result<Vec<u16>, Failure> {
+    let mut tables = Tables::default();
+    let mut frame = None;
+    let mut segments = Segments::new(jpeg);
+    while let Some((marker, segment)) = segments.next() {
+        match marker {
+            SOF1 => frame = Some(Frame::read(segment)?),
+            0xC0 | 0xC2..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCF => {
+                return Err(Failure::Unsupported("12-bit JPEG other than sequential with Huffman coding".to_owned()));
+            }
+            DHT => tables.read_codes(segment)?,
+            DQT => tables.read_steps(segment)?,
+            DRI => tables.restart = usize::from(word(segment, 0).ok_or_else(|| damaged("a restart interval"))?),
+            SOS => {
+                let frame = frame.as_ref().ok_or_else(|| damaged("a scan before its frame header"))?;
+                return frame.scan(segment, segments.rest(), &tables);
+            }
+            EOI => break,
+            _ => {}
+        }
+    }
+    Err(damaged("no scan"))
+}
+
+/// Quantisation steps and Huffman codes, as far as they are defined.
+#[derive(Default)]
+struct Tables {
+    steps: [Option<[u16; 64]>; 4],
+    dc: [Option<Codes>; 4],
+    ac: [Option<Codes>; 4],
+    /// Blocks between two restarts; 0: none.
+    restart: usize,
+}
+
+impl Tables {
+    /// T.81, B.2.4.1; steps stay in the order of the file.
+    fn read_steps(&mut self, mut segment: &[u8]) -> Result<(), Failure> {
+        let cut = || damaged("its quantisation steps");
+        while let [head, rest @ ..] = segment {
+            let wide = head >> 4 != 0;
+            let bytes = rest.get(..if wide { 128 } else { 64 }).ok_or_else(cut)?;
+            let mut steps = [0; 64];
+            for (at, step) in steps.iter_mut().enumerate() {
+                *step = if wide { word(bytes, 2 * at).ok_or_else(cut)? } else { u16::from(bytes[at]) };
+            }
+            *self.steps.get_mut(usize::from(head & 15)).ok_or_else(cut)? = Some(steps);
+            segment = &rest[bytes.len()..];
+        }
+        Ok(())
+    }
+
+    /// T.81, B.2.4.2.
+    fn read_codes(&mut self, mut segment: &[u8]) -> Result<(), Failure> {
+        let cut = || damaged("its Huffman codes");
+        while let [head, rest @ ..] = segment {
+            let (counts, rest) = rest.split_first_chunk::<16>().ok_or_else(cut)?;
+            let total = counts.iter().map(|&count| usize::from(count)).sum();
+            let symbols = rest.get(..total).ok_or_else(cut)?;
+            let codes = Codes::new(counts, symbols).ok_or_else(cut)?;
+            let kind = if head >> 4 == 0 { &mut self.dc } else { &mut self.ac };
+            *kind.get_mut(usize::from(head & 15)).ok_or_else(cut)? = Some(codes);
+            segment = &rest[total..];
+        }
+        Ok(())
+    }
+}
+
+/// A Huffman code, to be read bit by bit (T.81, F.2.2.3).
+struct Codes {
+    /// For each length from 1: the first code, how many there are, and where their symbols start.
+    lengths: [(u32, u32, usize); 16],
+    symbols: Vec<u8>,
+}
+
+impl Codes {
+    fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
+        let (mut code, mut start) = (0u32, 0);
+        let mut lengths = [(0, 0, 0); 16];
+        for (at, &count) in counts.iter().enumerate() {
+            lengths[at] = (code, u32::from(count), start);
+            code += u32::from(count);
+            start += usize::from(count);
+            // More codes than bits can tell apart.
+            if code > 1 << (at + 1) {
+                return None;
+            }
+            code <<= 1;
+        }
+        Some(Self { lengths, symbols: symbols.to_vec() })
+    }
+}
+
+/// T.81, B.2.2.
+struct Frame {
+    width: usize,
+    height: usize,
+    component: u8,
+    steps: usize,
+}
+
+impl Frame {
+    fn read(segment: &[u8]) -> Result<Self, Failure> {
+        let &[12, h0, h1, w0, w1, 1, component, _, steps, ..] = segment else {
+            return Err(Failure::Unsupported("12-bit JPEG other than grey".to_owned()));
+        };
+        let (width, height) = (u16::from_be_bytes([w0, w1]), u16::from_be_bytes([h0, h1]));
+        if width == 0 || height == 0 {
+            return Err(damaged("a frame without pixels"));
+        }
+        Ok(Self { width: width.into(), height: height.into(), component, steps: steps.into() })
+    }
+
+    /// The one scan that holds everything (T.81, B.2.3).
+    fn scan(&self, header: &[u8], coded: &[u8], tables: &Tables) -> Result<Vec<u16>, Failure> {
+        let &[1, component, selectors, 0, 63, 0] = header else {
+            return Err(damaged("a scan that is not of the whole spectrum"));
+        };
+        let missing = || damaged("a scan whose tables are missing");
+        if component != self.component {
+            return Err(missing());
+        }
+        let steps = tables.steps.get(self.steps).and_then(Option::as_ref).ok_or_else(missing)?;
+        let dc = tables.dc.get(usize::from(selectors >> 4)).and_then(Option::as_ref).ok_or_else(missing)?;
+        let ac = tables.ac.get(usize::from(selectors & 15)).and_then(Option::as_ref).ok_or_else(missing)?;
+        let (across, down) = (self.width.div_ceil(8), self.height.div_ceil(8));
+        let mut samples = vec![0; self.width * self.height];
+        let mut bits = Bits::new(coded);
+        let mut previous = 0;
+        for block in 0..across * down {
+            if tables.restart > 0 && block > 0 && block % tables.restart == 0 {
+                bits.restart()?;
+                previous = 0;
+            }
+            let coefficients = block_coefficients(&mut bits, dc, ac, steps, &mut previous)?;
+            self.place(&inverse_dct(&coefficients), block % across, block / across, &mut samples);
+        }
+        Ok(samples)
+    }
+
+    /// Writes a block at its place; what lies beyond the edge is padding.
+    fn place(&self, block: &[f32; 64], column: usize, row: usize, samples: &mut [u16]) {
+        let width = (self.width - 8 * column).min(8);
+        for (y, line) in (8 * row..self.height).zip(block.chunks_exact(8)) {
+            let start = y * self.width + 8 * column;
+            for (sample, &value) in samples[start..start + width].iter_mut().zip(line) {
+                *sample = (value + LEVEL).round().clamp(0.0, WHITE) as u16;
+            }
+        }
+    }
+}
+
+/// One block's dequantised coefficients, row by row (T.81, F.2.2).
+fn block_coefficients(
+    bits: &mut Bits<'_>,
+    dc: &Codes,
+    ac: &Codes,
+    steps: &[u16; 64],
+    previous: &mut i32,
+) -> Result<[f32; 64], Failure> {
+    let mut block = [0.0; 64];
+    let size = u32::from(bits.symbol(dc)?);
+    if size > BITS + 3 {
+        return Err(damaged("a coefficient beyond all range"));
+    }
+    *previous = previous.saturating_add(bits.signed(size)?);
+    block[0] = *previous as f32 * f32::from(steps[0]);
+    let mut at = 1;
+    while at < 64 {
+        let symbol = bits.symbol(ac)?;
+        let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
+        match (run, size) {
+            (15, 0) => at += 16,
+            (_, 0) => break,
+            _ => {
+                at += run;
+                let place = ZIGZAG.get(at).ok_or_else(|| damaged("more coefficients than a block has"))?;
+                block[*place] = bits.signed(size)? as f32 * f32::from(steps[at]);
+                at += 1;
+            }
+        }
+    }
+    Ok(block)
+}
+
+/// T.81, A.3.3, rows after columns.
+fn inverse_dct(block: &[f32; 64]) -> [f32; 64] {
+    if block[1..].iter().all(|&coefficient| coefficient == 0.0) {
+        return [block[0] / 8.0; 64];
+    }
+    let mut columns = [0.0; 64];
+    for x in 0..8 {
+        let line: [f32; 8] = std::array::from_fn(|v| block[8 * v + x]);
+        for (y, value) in inverse_dct_line(&line).into_iter().enumerate() {
+            columns[8 * y + x] = value;
+        }
+    }
+    let mut samples = [0.0; 64];
+    for (from, to) in columns.as_chunks::<8>().0.iter().zip(samples.as_chunks_mut::<8>().0) {
+        *to = inverse_dct_line(from);
+    }
+    samples
+}
+
+/// cos(k π / 16) / 2 for k = 0 to 8: written out, so that every machine has the same.
+const HALF_COSINES: [f32; 9] =
+    [0.5, 0.490_392_64, 0.461_939_77, 0.415_734_8, 0.353_553_4, 0.277_785_1, 0.191_341_71, 0.097_545_16, 0.0];
+
+fn inverse_dct_line(line: &[f32; 8]) -> [f32; 8] {
+    std::array::from_fn(|x| {
+        let mut sum = line[0] * HALF_COSINES[4];
+        for (u, &coefficient) in line.iter().enumerate().skip(1) {
+            sum += coefficient * half_cosine((2 * x + 1) * u);
+        }
+        sum
+    })
+}
+
+fn half_cosine(sixteenths: usize) -> f32 {
+    match sixteenths % 32 {
+        k @ 0..=8 => HALF_COSINES[k],
+        k @ 9..=16 => -HALF_COSINES[16 - k],
+        k @ 17..=24 => -HALF_COSINES[k - 16],
+        k => HALF_COSINES[32 - k],
+    }
+}
+
+/// The bits of a scan; a zero byte after 0xFF is no data (T.81, F.1.2.3).
+struct Bits<'a> {
+    rest: &'a [u8],
+    byte: u8,
+    left: u32,
+}
+
+impl<'a> Bits<'a> {
+    fn new(coded: &'a [u8]) -> Self {
+        Self { rest: coded, byte: 0, left: 0 }
+    }
+
+    fn bit(&mut self) -> Result<u32, Failure> {
+        if self.left == 0 {
+            (self.byte, self.rest) = match self.rest {
+                [0xFF, 0x00, rest @ ..] => (0xFF, rest),
+                [0xFF, ..] | [] => return Err(damaged("coded data that ends too early")),
+                [byte, rest @ ..] => (*byte, rest),
+            };
+            self.left = 8;
+        }
+        self.left -= 1;
+        Ok(u32::from((self.byte >> self.left) & 1))
+    }
+
+    fn symbol(&mut self, codes: &Codes) -> Result<u8, Failure> {
+        let mut code = 0;
+        for &(first, count, start) in &codes.lengths {
+            code = (code << 1) | self.bit()?;
+            if code < first + count && code >= first {
+                return Ok(codes.symbols[start + (code - first) as usize]);
+            }
+        }
+        Err(damaged("coded data that is no code"))
+    }
+
+    /// A number of `size` bits: those that start with 0 are negative (T.81, F.2.2.1).
+    fn signed(&mut self, size: u32) -> Result<i32, Failure> {
+        let mut value = 0;
+        for _ in 0..size {
+            value = (value << 1) | self.bit()? as i32;
+        }
+        Ok(if size > 0 && value < 1 << (size - 1) { value - (1 << size) + 1 } else { value })
+    }
+
+    /// Steps over a restart marker.
+    fn restart(&mut self) -> Result<(), Failure> {
+        self.left = 0;
+        match self.rest {
+            [0xFF, 0xD0..=0xD7, rest @ ..] => {
+                self.rest = rest;
+                Ok(())
+            }
+            _ => Err(damaged("a restart marker that is missing")),
+        }
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn damaged(found: &str) -> Failure {
+    Failure::Damaged(format!("a 12-bit JPEG with {found}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cosines_are_those_of_the_transform() {
+        for k in 0..200 {
+            let expected = (k as f64 * std::f64::consts::PI / 16.0).cos() / 2.0;
+            assert!((f64::from(half_cosine(k)) - expected).abs() < 1e-7, "{k}");
+        }
+    }
+
+    #[test]
+    fn the_transform_is_the_standards_formula() {
+        let mut block = [0.0; 64];
+        for (at, coefficient) in block.iter_mut().enumerate() {
+            *coefficient = ((at * 37 + 11) % 101) as f32 - 50.0;
+        }
+        let fast = inverse_dct(&block);
+        for (at, &found) in fast.iter().enumerate() {
+            let (x, y) = ((at % 8) as f64, (at / 8) as f64);
+            let mut sum = 0.0;
+            for (place, &coefficient) in block.iter().enumerate() {
+                let (u, v) = ((place % 8) as f64, (place / 8) as f64);
+                let scale = |k: f64| if k == 0.0 { std::f64::consts::FRAC_1_SQRT_2 } else { 1.0 };
+                let angle = |s: f64, k: f64| ((2.0 * s + 1.0) * k * std::f64::consts::PI / 16.0).cos();
+                sum += scale(u) * scale(v) * f64::from(coefficient) * angle(x, u) * angle(y, v) / 4.0;
+            }
+            assert!((f64::from(found) - sum).abs() < 1e-3, "{at}: {found} {sum}");
+        }
+        let flat = inverse_dct(&std::array::from_fn(|at| if at == 0 { 80.0 } else { 0.0 }));
+        assert!(flat.iter().all(|&value| (value - 10.0).abs() < 1e-5));
+    }
+
+    /// Bits of a scan in the making.
+    #[derive(Default)]
+    struct Writer {
+        bytes: Vec<u8>,
+        bits: u32,
+        count: u32,
+    }
+
+    impl Writer {
+        fn put(&mut self, value: u32, count: u32) {
+            for at in (0..count).rev() {
+                self.bits = (self.bits << 1) | ((value >> at) & 1);
+                self.count += 1;
+                if self.count == 8 {
+                    self.bytes.push(self.bits as u8);
+                    if self.bits == 0xFF {
+                        self.bytes.push(0);
+                    }
+                    (self.bits, self.count) = (0, 0);
+                }
+            }
+        }
+
+        fn align(&mut self) {
+            while self.count > 0 {
+                self.put(1, 1);
+            }
+        }
+
+        /// A number's bits as T.81, F.1.2.1 has them.
+        fn number(&mut self, value: i32) {
+            let size = size_of(value);
+            let bits = if value < 0 { value + (1 << size) - 1 } else { value };
+            self.put(bits as u32, size);
+        }
+    }
+
+    fn size_of(value: i32) -> u32 {
+        32 - value.unsigned_abs().leading_zeros()
+    }
+
+    /// A 12-bit JPEG of steps of 1, with codes of equal length: a DC code has 5 bits, an AC code 8.
+    fn encoded(width: usize, height: usize, restart: usize, sample: impl Fn(usize, usize) -> u16) -> Vec<u8> {
+        let mut jpeg = vec![0xFF, 0xD8, 0xFF, 0xDB, 0, 67, 0];
+        jpeg.extend([1; 64]);
+        let size = [(height as u16).to_be_bytes(), (width as u16).to_be_bytes()].concat();
+        jpeg.extend([&[0xFF, 0xC1, 0, 11, 12], &size[..], &[1, 1, 0x11, 0]].concat());
+        for (head, length, symbols) in [(0x00u8, 5, 16u8), (0x10, 8, 251)] {
+            let mut counts = [0; 16];
+            counts[length - 1] = symbols;
+            let bytes = (19 + u16::from(symbols)).to_be_bytes();
+            jpeg.extend([&[0xFF, 0xC4], &bytes[..], &[head], &counts, &(0..symbols).collect::<Vec<_>>()].concat());
+        }
+        jpeg.extend([0xFF, 0xDD, 0, 4]);
+        jpeg.extend((restart as u16).to_be_bytes());
+        jpeg.extend([0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 63, 0]);
+        let (mut writer, mut previous) = (Writer::default(), 0);
+        let across = width.div_ceil(8);
+        for block in 0..across * height.div_ceil(8) {
+            if restart > 0 && block > 0 && block % restart == 0 {
+                writer.align();
+                writer.bytes.extend([0xFF, 0xD0 + (block / restart - 1) as u8 % 8]);
+                previous = 0;
+            }
+            let (left, top) = (block % across * 8, block / across * 8);
+            let at = |x: usize, y: usize| f64::from(sample((left + x).min(width - 1), (top + y).min(height - 1)));
+            let coefficients: Vec<i32> = ZIGZAG.iter().map(|&place| forward(place, &at)).collect();
+            writer.put(size_of(coefficients[0] - previous), 5);
+            writer.number(coefficients[0] - previous);
+            previous = coefficients[0];
+            let mut run = 0;
+            for &coefficient in &coefficients[1..] {
+                if coefficient == 0 {
+                    run += 1;
+                    continue;
+                }
+                while run > 15 {
+                    writer.put(0xF0, 8);
+                    run -= 16;
+                }
+                writer.put((run << 4) | size_of(coefficient), 8);
+                writer.number(coefficient);
+                run = 0;
+            }
+            if run > 0 {
+                writer.put(0, 8);
+            }
+        }
+        writer.align();
+        jpeg.extend(writer.bytes);
+        jpeg.extend([0xFF, 0xD9]);
+        jpeg
+    }
+
+    /// One coefficient of a block (T.81, A.3.3).
+    fn forward(place: usize, sample: &impl Fn(usize, usize) -> f64) -> i32 {
+        let (u, v) = (place % 8, place / 8);
+        let scale = |k: usize| if k == 0 { std::f64::consts::FRAC_1_SQRT_2 } else { 1.0 };
+        let angle = |s: usize, k: usize| ((2 * s + 1) as f64 * k as f64 * std::f64::consts::PI / 16.0).cos();
+        let mut sum = 0.0;
+        for y in 0..8 {
+            for x in 0..8 {
+                sum += (sample(x, y) - 2048.0) * angle(x, u) * angle(y, v);
+            }
+        }
+        (sum * scale(u) * scale(v) / 4.0).round() as i32
+    }
+
+    fn wave(x: usize, y: usize) -> u16 {
+        ((x * 97 + y * 31 + x * y * 7) % 4096) as u16
+    }
+
+    #[test]
+    fn what_was_encoded_comes_back() {
+        for (width, height, restart) in [(16, 16, 0), (21, 13, 0), (40, 9, 2)] {
+            let samples = decode(&encoded(width, height, restart, wave)).unwrap();
+            assert_eq!(samples.len(), width * height);
+            for (at, &found) in samples.iter().enumerate() {
+                let expected = wave(at % width, at / width);
+                assert!(found.abs_diff(expected) <= 2, "{width}×{height} at {at}: {found} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_or_foreign_file_is_an_error() {
+        let whole = encoded(24, 24, 0, wave);
+        for cut in 2..whole.len() - 2 {
+            assert!(decode(&whole[..cut]).is_err(), "{cut}");
+        }
+        let mut progressive = whole.clone();
+        let at = whole.windows(2).position(|pair| pair == [0xFF, SOF1]).unwrap();
+        progressive[at + 1] = 0xC2;
+        assert!(matches!(decode(&progressive), Err(Failure::Unsupported(_))));
+    }
+
+    #[test]
+    fn a_dicom_file_holds_one() {
+        use super::super::samples::{DicomFile, WINDOW_CENTER, WINDOW_WIDTH};
+        use crate::image::{Limits, decode};
+        let file = DicomFile::grey(21, 13, 12, &[]).text(WINDOW_CENTER, "DS", "2048").text(WINDOW_WIDTH, "DS", "4096");
+        let file = file.encapsulated("1.2.840.10008.1.2.4.51", &[encoded(21, 13, 0, wave)]).build();
+        let raster = decode(&file, std::path::Path::new("test"), 1, &Limits::default()).unwrap();
+        let worst = raster.samples().iter().enumerate().map(|(at, &found)| {
+            let expected = (f64::from(wave(at % 21, at / 21)) / 4095.0 * 65_535.0).round() as u16;
+            found.abs_diff(expected)
+        });
+        assert!(worst.max().unwrap() <= 40, "two levels of 4096");
+    }
+}

@@ -1,0 +1,86 @@
+//! What is fuzzed: everything that reads a file from elsewhere. Shared by the libFuzzer targets and by the smoke run of
+//! `tests/tests/fuzz_smoke.rs`, which works on a stable compiler.
+#![allow(dead_code, reason = "each libFuzzer target uses one of these")]
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use sha2::{Digest, Sha256};
+use xreport_models::bundle::Bundle;
+use xreport_models::image::{Gate, GateMode, Limits, Preprocessing, Views, decode};
+use xreport_models::onnx::header::OnnxHeader;
+use xreport_models::text::Tokenizer;
+
+/// A DICOM file without its preamble and magic, so that every input gets past them.
+pub fn dicom(bytes: &[u8]) {
+    let file = [&[0; 128], &b"DICM"[..], bytes].concat();
+    image(&file);
+}
+
+/// An image file of any kind: decoded in grey and in colour, and past the gate. Whatever comes of it, it must come.
+pub fn image(bytes: &[u8]) {
+    let name = Path::new("fuzzed");
+    for channels in [1, 3] {
+        if let Ok(raster) = decode(bytes, name, channels, &Limits::default()) {
+            let expected = raster.width() as usize * raster.height() as usize * usize::from(channels);
+            assert_eq!(raster.samples().len(), expected);
+        }
+    }
+    let preprocessing = Preprocessing::grey(16, 16);
+    let gate = |mode| preprocessing.admit_bytes(bytes, name, Gate { mode, views: Views::Frontal });
+    // Who passes the strict gate passes the others, with the same pixels.
+    if let Ok(admitted) = gate(GateMode::Strict) {
+        let open = gate(GateMode::Off).expect("the strict gate let it through");
+        assert_eq!((admitted.pixels.len(), &admitted.pixels), (preprocessing.len(), &open.pixels));
+    }
+}
+
+/// A bundle's files: the first byte says which one it is.
+pub fn bundle(bytes: &[u8]) {
+    let Some((which, content)) = bytes.split_first() else { return };
+    match which % 4 {
+        0 => drop(OnnxHeader::read(content)),
+        1 => drop(Tokenizer::from_json(content)),
+        2 => load_manifest(content),
+        _ => load_manifest(&sealed(content)),
+    }
+}
+
+/// Loads the bundle of format version 1 with another manifest.
+fn load_manifest(manifest: &[u8]) {
+    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for entry in std::fs::read_dir(bundle_folder()).expect("the bundle is part of the tree") {
+            let entry = entry.expect("an entry");
+            std::fs::copy(entry.path(), folder.path().join(entry.file_name())).expect("copied");
+        }
+        folder
+    });
+    std::fs::write(folder.path().join("bundle.json"), manifest).expect("written");
+    drop(Bundle::load(folder.path()));
+}
+
+/// The bundle of format version 1 that stays in the tests for ever.
+pub fn bundle_folder() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    [here.join("bundles/v1"), here.join("../bundles/v1")]
+        .into_iter()
+        .find(|folder| folder.is_dir())
+        .expect("the bundle is part of the tree")
+}
+
+/// A manifest with its own hash made right again, so that what lies behind the hash is reached.
+fn sealed(manifest: &[u8]) -> Vec<u8> {
+    const FIELD: &[u8] = b"\"manifest_sha256\": \"";
+    let mut sealed = manifest.to_vec();
+    let Some(at) = sealed.windows(FIELD.len()).rposition(|window| window == FIELD) else { return sealed };
+    let digits = at + FIELD.len()..at + FIELD.len() + 64;
+    if digits.end > sealed.len() {
+        return sealed;
+    }
+    sealed[digits.clone()].fill(b'0');
+    let hash = format!("{:x}", Sha256::digest(&sealed));
+    sealed[digits].copy_from_slice(hash.as_bytes());
+    sealed
+}

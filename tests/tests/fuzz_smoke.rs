@@ -1,0 +1,189 @@
+//! A smoke run of the fuzz targets with the stable compiler: seeds, changed at random, must never bring a reader down.
+//!
+//! `XREPORT_FUZZ_SECONDS` is the time for each target; without it a fixed number of inputs is tried.
+#![allow(clippy::unwrap_used, reason = "a test whose scene cannot be set has failed")]
+
+#[path = "../../models/src/image/dicom/samples.rs"]
+#[allow(dead_code, reason = "shared with the unit tests of `models`, which use the rest")]
+mod dicom_samples;
+#[path = "../fuzz/readers.rs"]
+mod readers;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use dicom_samples::{
+    BIG_ENDIAN, DEFLATED, DicomFile, IMPLICIT, MODALITY_LUT, RLE, VOI_LUT, WINDOW_CENTER, WINDOW_WIDTH, nested, rle,
+};
+use image::{DynamicImage, GrayImage, ImageFormat, Luma};
+use xreport_tests::root;
+
+/// Inputs of a short run, for each target.
+const INPUTS: usize = 1500;
+/// The random numbers' seed.
+const SEED: u64 = 20_261_124;
+
+/// Numbers by SplitMix64 (Steele, Lea and Flood, 2014): the same on every machine.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit.max(1) as u64) as usize
+    }
+}
+
+/// Numbers that break readers.
+const EDGES: [u32; 8] = [0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFF_FFFF, 0xFFFF_FFFF];
+
+/// A seed with one to eight changes: bits, edge numbers, cuts, repeats, pieces of another seed.
+fn mutated(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+    let mut bytes = seeds[random.below(seeds.len())].clone();
+    for _ in 0..=random.below(8) {
+        if bytes.is_empty() {
+            break;
+        }
+        let at = random.below(bytes.len());
+        let length = random.below(64).min(bytes.len() - at);
+        match random.below(7) {
+            0 => bytes[at] ^= 1 << random.below(8),
+            1 => bytes[at] = random.next() as u8,
+            2 | 3 => {
+                let edge = EDGES[random.below(EDGES.len())];
+                let number = if random.below(2) == 0 { edge.to_le_bytes() } else { edge.to_be_bytes() };
+                let width = [1, 2, 4][random.below(3)].min(bytes.len() - at);
+                bytes[at..at + width].copy_from_slice(&number[..width]);
+            }
+            4 => drop(bytes.drain(at..at + length)),
+            5 => {
+                let piece = bytes[at..at + length].to_vec();
+                let times = 1 + random.below(40);
+                drop(bytes.splice(at..at, piece.repeat(times)));
+            }
+            _ => {
+                let other = &seeds[random.below(seeds.len())];
+                let from = random.below(other.len());
+                let piece = other[from..(from + length).min(other.len())].to_vec();
+                drop(bytes.splice(at..at + length, piece));
+            }
+        }
+    }
+    bytes
+}
+
+fn corpus(target: &str) -> PathBuf {
+    root().join("tests/fuzz/corpus").join(target)
+}
+
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let mut files: Vec<_> = fs::read_dir(corpus(target)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "no seeds for {target}");
+    files.into_iter().map(|file| fs::read(file).unwrap()).collect()
+}
+
+fn smoke(target: &str, read: fn(&[u8])) {
+    let seconds = std::env::var("XREPORT_FUZZ_SECONDS").ok().map(|text| text.parse::<u64>().expect("seconds"));
+    let seeds = seeds(target);
+    for seed in &seeds {
+        read(seed);
+    }
+    let mut random = Random(SEED);
+    let (started, mut tried, mut slowest) = (Instant::now(), 0usize, Duration::ZERO);
+    while seconds.map_or(tried < INPUTS, |seconds| started.elapsed() < Duration::from_secs(seconds)) {
+        let input = mutated(&seeds, &mut random);
+        let one = Instant::now();
+        let held = std::panic::catch_unwind(|| read(&input)).is_ok();
+        slowest = slowest.max(one.elapsed());
+        if !held {
+            let path = std::env::temp_dir().join(format!("xreport-fuzz-{target}-{tried}"));
+            fs::write(&path, &input).unwrap();
+            panic!("{target}: input {tried} of seed {SEED} brings the reader down; it lies in `{}`", path.display());
+        }
+        tried += 1;
+    }
+    println!("{target}: {tried} inputs from {} seeds, the slowest took {slowest:.1?}", seeds.len());
+}
+
+#[test]
+fn dicom() {
+    // A decoder that panics is caught and told as damage; its own message would only be noise here.
+    std::panic::set_hook(Box::new(|_| {}));
+    smoke("dicom", readers::dicom);
+}
+
+#[test]
+fn image_files() {
+    std::panic::set_hook(Box::new(|_| {}));
+    smoke("image", readers::image);
+}
+
+#[test]
+fn bundle() {
+    smoke("bundle", readers::bundle);
+}
+
+/// Writes the seeds anew.
+#[test]
+#[ignore = "writes into the source tree"]
+fn write_the_seeds() {
+    let write = |target: &str, name: &str, bytes: &[u8]| {
+        fs::create_dir_all(corpus(target)).unwrap();
+        fs::write(corpus(target).join(name), bytes).unwrap();
+    };
+    let pixels: Vec<u16> = (0..256).map(|at| at * 16).collect();
+    let file = DicomFile::grey(16, 16, 12, &pixels).text(WINDOW_CENTER, "DS", "2000").text(WINDOW_WIDTH, "DS", "3000");
+    let small: Vec<u16> = (0..16).collect();
+    let picture = GrayImage::from_fn(16, 16, |x, y| Luma([(x * 13 + y * 5) as u8]));
+    let encoded = |format: ImageFormat| {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        let picture = DynamicImage::ImageLuma8(picture.clone());
+        let picture = if format == ImageFormat::WebP { picture.to_rgb8().into() } else { picture };
+        picture.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    };
+    for (name, file) in [
+        ("explicit", file.clone()),
+        ("implicit", file.clone().syntax(IMPLICIT)),
+        ("big-endian", file.clone().syntax(BIG_ENDIAN)),
+        ("deflated", file.clone().syntax(DEFLATED)),
+        ("rle", file.clone().encapsulated(RLE, &[rle(&pixels)])),
+        ("tables", file.clone().lut(MODALITY_LUT, 0, 12, &small).lut(VOI_LUT, 3, 8, &small)),
+        ("jpeg", file.encapsulated("1.2.840.10008.1.2.4.50", &[encoded(ImageFormat::Jpeg)])),
+    ] {
+        write("dicom", name, &file.build()[132..]);
+    }
+    write("dicom", "nested", &nested(4)[132..]);
+    for (name, format) in [
+        ("png", ImageFormat::Png),
+        ("jpeg", ImageFormat::Jpeg),
+        ("bmp", ImageFormat::Bmp),
+        ("tiff", ImageFormat::Tiff),
+        ("webp", ImageFormat::WebP),
+        ("gif", ImageFormat::Gif),
+        ("pnm", ImageFormat::Pnm),
+    ] {
+        write("image", name, &encoded(format));
+    }
+    let folder = readers::bundle_folder();
+    for (which, file) in [(0u8, "encoder.onnx"), (0, "decoder.onnx"), (2, "bundle.json"), (3, "bundle.json")] {
+        let content = fs::read(folder.join(file)).unwrap();
+        write("bundle", &format!("{which}-{file}"), &[&[which][..], &content].concat());
+    }
+    // The whole tokenizer is half a megabyte: one with a few words reads the same way.
+    let tokenizer: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.join("tokenizer.json")).unwrap()).unwrap();
+    let mut tokenizer = tokenizer;
+    if let Some(vocabulary) = tokenizer.pointer_mut("/model/vocab").and_then(|vocab| vocab.as_object_mut()) {
+        vocabulary.retain(|_, id| id.as_u64().is_some_and(|id| id < 120));
+    }
+    write("bundle", "1-tokenizer.json", &[&[1][..], tokenizer.to_string().as_bytes()].concat());
+}
