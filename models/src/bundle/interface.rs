@@ -63,6 +63,8 @@ pub enum DType {
     F16,
     /// Unsigned byte.
     U8,
+    /// Signed byte.
+    I8,
     /// 32-bit signed integer.
     I32,
     /// 64-bit signed integer.
@@ -116,19 +118,19 @@ pub struct GraphInterface {
 }
 
 impl GraphInterface {
-    /// The encoder graph of an architecture.
-    pub fn encoder(arch: &Architecture) -> Self {
+    /// The encoder graph of an architecture; `floats`: element type of what passes between the graphs, F32 or F16.
+    pub fn encoder(arch: &Architecture, floats: DType) -> Self {
         let cross = [arch.heads, arch.image_tokens, arch.head_dims];
         let outputs = (0..arch.decoders)
             .flat_map(|layer| [cross_key(layer), cross_value(layer)])
-            .map(|name| batched(&name, DType::F32, &cross))
+            .map(|name| batched(&name, floats, &cross))
             .collect();
         let image = [arch.image_height, arch.image_width, arch.image_channels];
         Self { inputs: vec![batched(IMAGE, DType::U8, &image)], outputs }
     }
 
-    /// The decoder's one-token step graph of an architecture.
-    pub fn decoder(arch: &Architecture) -> Self {
+    /// The decoder's one-token step graph of an architecture; `floats`: element type of keys and values.
+    pub fn decoder(arch: &Architecture, floats: DType) -> Self {
         let cache = [arch.heads, arch.max_positions, arch.head_dims];
         let cross = [arch.heads, arch.image_tokens, arch.head_dims];
         let mut inputs = vec![batched(INPUT_IDS, DType::I64, &[1]), batched(POSITION, DType::I32, &[])];
@@ -139,12 +141,12 @@ impl GraphInterface {
             batched(NEXT_POSITION, DType::I32, &[]),
         ];
         for layer in 0..arch.decoders {
-            inputs.push(batched(&past_key(layer), DType::F32, &cache));
-            inputs.push(batched(&past_value(layer), DType::F32, &cache));
-            inputs.push(batched(&cross_key(layer), DType::F32, &cross));
-            inputs.push(batched(&cross_value(layer), DType::F32, &cross));
-            outputs.push(batched(&present_key(layer), DType::F32, &cache));
-            outputs.push(batched(&present_value(layer), DType::F32, &cache));
+            inputs.push(batched(&past_key(layer), floats, &cache));
+            inputs.push(batched(&past_value(layer), floats, &cache));
+            inputs.push(batched(&cross_key(layer), floats, &cross));
+            inputs.push(batched(&cross_value(layer), floats, &cross));
+            outputs.push(batched(&present_key(layer), floats, &cache));
+            outputs.push(batched(&present_value(layer), floats, &cache));
         }
         Self { inputs, outputs }
     }

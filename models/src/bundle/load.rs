@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::interface::{GraphInterface, LOGITS};
-use super::manifest::{FORMAT_VERSION, Manifest, Provider, Variant};
+use super::manifest::{FORMAT_VERSION, Manifest};
 use super::write::sha256_hex;
 use super::{Axis, BundleError, MANIFEST, TOKENIZER};
 use crate::onnx::BUNDLE_ID_KEY;
@@ -63,18 +63,6 @@ impl Bundle {
         self.files.get(name)
     }
 
-    /// The first variant for a provider.
-    pub fn variant(&self, provider: Provider) -> Result<&Variant, BundleError> {
-        self.manifest.variants.iter().find(|variant| variant.provider == provider).ok_or_else(|| {
-            let names: Vec<_> = self.manifest.variants.iter().map(|variant| variant.name.as_str()).collect();
-            BundleError::NoVariant {
-                bundle: self.manifest.name.clone(),
-                provider: format!("{provider:?}").to_lowercase(),
-                found: names.join(", "),
-            }
-        })
-    }
-
     /// The external weight files that an ONNX file of this bundle names, with their verified bytes.
     pub fn external_files(&self, graph: &str) -> Result<Vec<NamedBytes>, BundleError> {
         let header = self.header(graph)?;
@@ -112,8 +100,9 @@ impl Bundle {
             });
         }
         for variant in &self.manifest.variants {
-            self.check_graph(&variant.encoder, &GraphInterface::encoder(arch))?;
-            self.check_graph(&variant.decoder, &GraphInterface::decoder(arch))?;
+            let floats = variant.precision.floats();
+            self.check_graph(&variant.encoder, &GraphInterface::encoder(arch, floats))?;
+            self.check_graph(&variant.decoder, &GraphInterface::decoder(arch, floats))?;
         }
         Ok(())
     }

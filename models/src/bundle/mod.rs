@@ -10,14 +10,14 @@ mod error;
 pub mod interface;
 mod load;
 mod manifest;
+mod variant;
 mod write;
 
 pub use error::BundleError;
 pub use interface::{Axis, DType, GraphInterface, TensorSpec};
 pub use load::{Bundle, NamedBytes};
-pub use manifest::{
-    Architecture, DecodingDefaults, FORMAT_VERSION, FileRecord, Manifest, Precision, Provenance, Provider, Variant,
-};
+pub use manifest::{Architecture, DecodingDefaults, FORMAT_VERSION, FileRecord, Manifest, Provenance};
+pub use variant::{Agreement, ENOUGH_AGREEMENT, Precision, Provider, Variant, VariantRequest};
 pub use write::{BundleDraft, sha256_hex};
 
 /// File name of the manifest.

@@ -76,6 +76,7 @@ fn tensor_spec(info: &ValueInfoProto) -> Result<TensorSpec, HeaderError> {
         data_type::FLOAT => DType::F32,
         data_type::FLOAT16 => DType::F16,
         data_type::UINT8 => DType::U8,
+        data_type::INT8 => DType::I8,
         data_type::INT32 => DType::I32,
         data_type::INT64 => DType::I64,
         other => return Err(fail(format!("element type {other}, which no XREPORT graph uses"))),

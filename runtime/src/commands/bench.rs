@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use anyhow::ensure;
 use clap::Args;
-use xreport_models::bundle::Bundle;
+use xreport_models::bundle::{Bundle, VariantRequest};
 use xreport_runtime::decoding::StepModel;
-use xreport_runtime::device::DeviceRequest;
+use xreport_runtime::device::{DeviceRequest, PrecisionRequest};
 use xreport_runtime::model::{Model, ModelError, SessionOptions};
 
 /// Time a bundle's encoder and decoder on this machine.
@@ -19,6 +19,9 @@ pub struct Bench {
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     device: DeviceRequest,
+    /// Number format: auto, fp32, int8 or fp16
+    #[arg(long, default_value = "auto")]
+    precision: PrecisionRequest,
     /// Images drafted together
     #[arg(long, default_value_t = 1, value_name = "N")]
     batch_size: usize,
@@ -46,7 +49,8 @@ impl Bench {
             "--tokens: at most {positions} expected for this bundle, found {}",
             self.tokens
         );
-        let session = SessionOptions { device: self.device, threads: self.threads };
+        let variant = VariantRequest { precision: self.precision.0, batch_size: self.batch_size };
+        let session = SessionOptions { device: self.device, threads: self.threads, variant };
         let mut model = Model::new(&bundle, &session)?;
         let start = i64::from(bundle.manifest().vocabulary.start());
         drop(bundle);

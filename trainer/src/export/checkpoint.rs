@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tch::Device;
-use xreport_models::bundle::{Manifest, Provenance};
+use xreport_models::bundle::{Manifest, Precision, Provenance};
 
 use super::{Trained, Verified, export};
 use crate::network::{Network, NetworkConfig};
@@ -16,9 +16,17 @@ const RANDOM_REPORTS: usize = 4;
 /// Greedy texts that are compared when a run ends.
 pub const TEXTS: usize = 16;
 
+/// Number formats of the bundle that a training run writes.
+pub const PRECISIONS: &[Precision] = &[Precision::Fp32];
+
 /// Exports the best state of the checkpoint in `folder` (its last, where none is best yet) to `out`, checked on the
 /// studies beside it: logits on the first 64, greedy texts on the first `texts`.
-pub fn export_checkpoint(folder: &Path, out: &Path, texts: usize) -> anyhow::Result<(Manifest, Verified)> {
+pub fn export_checkpoint(
+    folder: &Path,
+    out: &Path,
+    texts: usize,
+    precisions: &[Precision],
+) -> anyhow::Result<(Manifest, Verified)> {
     let best = folder.join(BEST);
     let stored = checkpoint::read(&if best.is_file() { best } else { folder.join(LAST) })?;
     let state = &stored.state;
@@ -45,6 +53,7 @@ pub fn export_checkpoint(folder: &Path, out: &Path, texts: usize) -> anyhow::Res
         preprocessing: &preprocessing,
         name: &name,
         notice: &state.notice,
+        precisions,
         provenance: Provenance {
             exported_by: format!("xreport-train {}", env!("CARGO_PKG_VERSION")),
             step: state.step,

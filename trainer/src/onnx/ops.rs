@@ -10,7 +10,7 @@ impl GraphBuilder<'_> {
     pub fn matmul(&mut self, x: &Value, weight: &Value) -> Value {
         assert_eq!(x.fixed(-1), weight.fixed(0), "MatMul of {x:?} with {weight:?}");
         let axes = with_last(x, weight.axes[1].clone());
-        self.node(Node::new("MatMul", &[x, weight]), DType::F32, axes)
+        self.node(Node::new("MatMul", &[x, weight]), x.dtype, axes)
     }
 
     /// Sum of equal shapes, or of `x` and a `y` that broadcasts onto its last axes.
@@ -61,9 +61,18 @@ impl GraphBuilder<'_> {
         self.node(Node::microsoft("Gelu", &[Some(x)]), x.dtype, x.axes.clone())
     }
 
-    /// Conversion to another element type.
+    /// Conversion to another element type; the value itself where it has that type.
     pub fn cast(&mut self, x: &Value, dtype: DType) -> Value {
+        if x.dtype == dtype {
+            return x.clone();
+        }
         self.node(Node::new("Cast", &[x]).int("to", i64::from(elem_type(dtype))), dtype, x.axes.clone())
+    }
+
+    /// As [`GraphBuilder::cast`], with a name for the result, because it is a graph output.
+    pub fn cast_named(&mut self, x: &Value, dtype: DType, name: &str) -> Value {
+        let node = Node::new("Cast", &[x]).int("to", i64::from(elem_type(dtype)));
+        self.node_with_outputs(node, vec![(Some(name), dtype, x.axes.clone())]).remove(0)
     }
 
     /// Mean over the given axes, which stay with size 1.
