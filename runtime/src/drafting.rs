@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use thiserror::Error;
 use xreport_models::bundle::{Bundle, Manifest};
+use xreport_models::ngrams::NgramTable;
 use xreport_models::text::Tokenizer;
 
 use crate::decoding::{
-    Admitted, Beam, DecodingOptions, Finish, Greedy, Hypothesis, OptionsError, Sample, Search, Sequence, StepModel,
-    Studies, run,
+    Admitted, Beam, DecodingOptions, Finish, Greedy, GuessCounts, Guessing, Hypothesis, OptionsError, Sample, Search,
+    Sequence, StepModel, Studies, run, speculative,
 };
 use crate::model::{Decoder, Encoded, Encoder, Model, ModelError, SessionOptions};
 
@@ -76,6 +77,8 @@ pub struct Drafter {
     tokenizer: Tokenizer,
     manifest: Manifest,
     options: DecodingOptions,
+    guessing: Option<(NgramTable, Guessing)>,
+    guesses: GuessCounts,
 }
 
 impl Drafter {
@@ -91,7 +94,8 @@ impl Drafter {
         let longest = manifest.decoding.max_tokens;
         let max_tokens = max_tokens.map_or(longest, |wanted| wanted.min(longest));
         let options = DecodingOptions { max_tokens, ..DecodingOptions::default() };
-        Ok(Self { model, tokenizer: bundle.tokenizer()?, manifest, options })
+        let tokenizer = bundle.tokenizer()?;
+        Ok(Self { model, tokenizer, manifest, options, guessing: None, guesses: GuessCounts::default() })
     }
 
     /// Searches in another way than greedily. The longest report stays within the bundle's.
@@ -99,6 +103,27 @@ impl Drafter {
         let max_tokens = options.max_tokens.min(self.manifest.decoding.max_tokens);
         self.options = DecodingOptions { max_tokens, ..options }.checked()?;
         Ok(())
+    }
+
+    /// Guesses tokens ahead with the bundle's table while reports are drafted greedily and one at a time; the texts do not
+    /// depend on it. `false` where the bundle has no table for the variant that runs.
+    pub fn guess_ahead(
+        &mut self,
+        bundle: &Bundle,
+        session: &SessionOptions,
+        guessing: Guessing,
+    ) -> Result<bool, ModelError> {
+        let Some(table) = bundle.ngrams()? else { return Ok(false) };
+        if !self.model.prepare_guessing(bundle, session)? {
+            return Ok(false);
+        }
+        self.guessing = Some((table, guessing));
+        Ok(true)
+    }
+
+    /// How guessing went so far.
+    pub fn guesses(&self) -> GuessCounts {
+        self.guesses
     }
 
     /// The present options.
@@ -166,7 +191,10 @@ impl Drafter {
         if together == 0 {
             return Ok(());
         }
-        let Self { model, tokenizer, manifest, options } = self;
+        if together == 1 && self.options.is_plain_greedy() && self.guessing.is_some() {
+            return self.guess_all(next, done);
+        }
+        let Self { model, tokenizer, manifest, options, .. } = self;
         let beams = options.beams;
         let (encoder, decoder) = model.parts();
         decoder.attach(together * beams)?;
@@ -186,6 +214,30 @@ impl Drafter {
             encoded: None,
         };
         run(decoder, beams, &mut queue)
+    }
+
+    /// As [`Drafter::draft_all`] one by one, guessing ahead.
+    fn guess_all(
+        &mut self,
+        next: &mut dyn FnMut() -> Option<Study>,
+        done: &mut dyn FnMut(usize, Draft),
+    ) -> Result<(), ModelError> {
+        let Some((table, guessing)) = &self.guessing else { return Ok(()) };
+        let words = Words { tokenizer: &self.tokenizer, manifest: &self.manifest };
+        let vocabulary = &self.manifest.vocabulary;
+        for number in 0.. {
+            let Some(study) = next() else { break };
+            let started = Instant::now();
+            let decoder = self.model.encode(1, study.pixels)?;
+            let longest = self.options.max_tokens.min(decoder.positions());
+            let marks = [vocabulary.start(), vocabulary.end()];
+            let (sequence, counts) = speculative(decoder, table, *guessing, marks, longest)?;
+            self.guesses += counts;
+            let text = words.text(&sequence.tokens);
+            let seconds = started.elapsed().as_secs_f64();
+            done(number, Draft { text, sequence, seconds, alternatives: Vec::new() });
+        }
+        Ok(())
     }
 
     /// WordPiece ids of tokens in the model's vocabulary.

@@ -23,6 +23,13 @@ pub const LOGITS: &str = "logits";
 /// Output of the decoder: position + 1, `i32 [B]`; may be bound onto [`POSITION`].
 pub const NEXT_POSITION: &str = "next_position";
 
+/// Input of the verifier: the position of each of its tokens, `i32 [1, N]`.
+pub const PLACES: &str = "places";
+/// Output of the verifier: the two most probable successors of each token, `i64 [1, N, 2]`.
+pub const TOP_IDS: &str = "top_ids";
+/// Output of the verifier: natural-log probabilities of [`TOP_IDS`], `f32 [1, N, 2]`.
+pub const TOP_LOG_PROBABILITIES: &str = "top_log_probabilities";
+
 /// Keys of decoder layer `layer` over the image tokens, `f32 [B, heads, S, head_dims]`.
 pub fn cross_key(layer: usize) -> String {
     format!("cross_key_{layer}")
@@ -148,6 +155,34 @@ impl GraphInterface {
             outputs.push(batched(&present_key(layer), floats, &cache));
             outputs.push(batched(&present_value(layer), floats, &cache));
         }
+        Self { inputs, outputs }
+    }
+}
+
+impl GraphInterface {
+    /// The verifier of an architecture: the decoder for one row and several tokens at once, N.
+    ///
+    /// [`POSITION`] there is the position of the last token, `i32 [1]`.
+    pub fn verifier(arch: &Architecture, floats: DType) -> Self {
+        let several = || Axis::Symbol("N".into());
+        let one = |name: &str, dtype, rest: Vec<Axis>| {
+            let axes = std::iter::once(Axis::Fixed(1)).chain(rest).collect();
+            TensorSpec { name: name.to_owned(), dtype, axes }
+        };
+        let mut inputs = vec![
+            one(INPUT_IDS, DType::I64, vec![several()]),
+            one(PLACES, DType::I32, vec![several()]),
+            one(POSITION, DType::I32, vec![]),
+        ];
+        let mut outputs = vec![
+            one(TOP_IDS, DType::I64, vec![several(), Axis::Fixed(2)]),
+            one(TOP_LOG_PROBABILITIES, DType::F32, vec![several(), Axis::Fixed(2)]),
+        ];
+        // Caches and image as the decoder has them, for one row.
+        let step = Self::decoder(arch, floats);
+        let single = |spec: &TensorSpec| one(&spec.name, spec.dtype, spec.axes[1..].to_vec());
+        inputs.extend(step.inputs[2..].iter().map(single));
+        outputs.extend(step.outputs[4..].iter().map(single));
         Self { inputs, outputs }
     }
 }

@@ -37,6 +37,9 @@ pub struct Manifest {
     pub decoding: DecodingDefaults,
     /// The forms in which the network is here; one is chosen per run.
     pub variants: Vec<Variant>,
+    /// File of the table from which tokens are guessed ahead ([`crate::ngrams`]); from format version 2 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ngrams: Option<String>,
     /// Inputs and outputs of each ONNX file.
     pub graphs: BTreeMap<String, GraphInterface>,
     /// Where the model comes from.

@@ -24,6 +24,8 @@ pub use write::{BundleDraft, sha256_hex};
 pub const MANIFEST: &str = "bundle.json";
 /// File name of the tokenizer.
 pub const TOKENIZER: &str = "tokenizer.json";
+/// File name of the table of n-grams.
+pub const NGRAMS: &str = "ngrams.json";
 /// File name of the model card.
 pub const MODEL_CARD: &str = "MODEL_CARD.md";
 /// What every draft says of itself, whatever the model.

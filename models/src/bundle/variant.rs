@@ -70,6 +70,10 @@ pub struct Variant {
     pub encoder: String,
     /// File of the decoder step graph.
     pub decoder: String,
+    /// File of the graph that checks several guessed tokens in one call, for one report at a time; from format version 2
+    /// on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifier: Option<String>,
     /// The smallest batch size for which it is taken before others of its precision; from format version 2 on.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub from_batch_size: usize,
@@ -182,6 +186,7 @@ mod tests {
             provider: Provider::Cpu,
             encoder: file(),
             decoder: file(),
+            verifier: None,
             from_batch_size,
             agreement: Some(agreement),
         }

@@ -8,6 +8,7 @@ use anyhow::ensure;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use xreport_models::bundle::{Bundle, VariantRequest};
+use xreport_runtime::decoding::Guessing;
 use xreport_runtime::device::{DeviceRequest, PrecisionRequest};
 use xreport_runtime::drafting::Drafter;
 use xreport_runtime::generate::{RunOptions, Tally, generate};
@@ -56,6 +57,9 @@ pub struct Generate {
     /// Add the drafts' WordPiece ids and their log-probabilities to each row
     #[arg(long)]
     token_ids: bool,
+    /// Guess tokens ahead from the bundle's table, with --batch-size 1; the texts do not depend on it
+    #[arg(long)]
+    guess_ahead: bool,
     #[command(flatten)]
     search: SearchArguments,
 }
@@ -73,6 +77,10 @@ impl Generate {
         let session = SessionOptions { device: self.device, threads: self.threads, variant };
         let mut drafter = Drafter::new(&bundle, &session, self.max_tokens)?;
         self.search.set(&mut drafter)?;
+        if self.guess_ahead {
+            let usable = self.batch_size == 1 && drafter.guess_ahead(&bundle, &session, Guessing::default())?;
+            ensure!(usable, "--guess-ahead: --batch-size 1 and a bundle that was exported with --ngrams expected");
+        }
         drop(bundle);
         if let Some(reason) = drafter.model().fallback() {
             eprintln!("warning: running on the CPU, because CUDA failed: {reason}");

@@ -10,6 +10,7 @@ mod sampling;
 #[cfg(test)]
 mod script;
 mod search;
+mod speculative;
 mod step_model;
 
 pub use batch::{Admitted, Studies, run};
@@ -19,6 +20,7 @@ pub use greedy::Greedy;
 pub use options::{DecodingOptions, OptionsError, Sampling};
 pub use sampling::{Sample, study_seed};
 pub use search::{Changes, Hypothesis, Next, Search, StepView};
+pub use speculative::{GuessCounts, Guessing, VerifyModel, speculative};
 pub use step_model::{StepError, StepModel};
 
 /// Why a sequence ended.

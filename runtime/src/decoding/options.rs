@@ -72,6 +72,16 @@ pub struct OptionsError {
 }
 
 impl DecodingOptions {
+    /// Whether each step takes the most probable token, whatever it is.
+    pub fn is_plain_greedy(&self) -> bool {
+        self.beams == 1
+            && self.sampling.is_none()
+            && self.prefix.is_empty()
+            && self.min_tokens == 0
+            && self.no_repeat_ngram == 0
+            && (self.repetition_penalty - 1.0).abs() < f32::EPSILON
+    }
+
     /// The options, if they make sense together.
     pub fn checked(self) -> Result<Self, OptionsError> {
         let check = |holds: bool, name, expected: &str, found: String| {

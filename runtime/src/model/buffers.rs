@@ -1,6 +1,7 @@
 //! The tensors of one batch size, each bound to the decoder once.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::{IoBinding, Session};
@@ -11,8 +12,12 @@ use super::encoder::Encoded;
 use super::floats::Floats;
 use crate::device::Device;
 
+/// Numbers buffers, so that who binds to them can tell them apart; 0 is none.
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
+
 /// Inputs, outputs and caches for `rows` rows.
 pub(super) struct Buffers {
+    number: u64,
     rows: usize,
     device: Device,
     binding: IoBinding,
@@ -24,12 +29,27 @@ pub(super) struct Buffers {
     log_probability: Tensor<f32>,
     /// `f32 [B, 1, V]` on the CPU.
     logits: Option<Tensor<f32>>,
-    /// Keys and values of the text, `[B, heads, T, head_dims]`, on the device.
-    caches: Vec<Floats>,
-    /// Keys and values of the image, `[B, heads, S, head_dims]`, in the computer's memory, with their names.
-    cross: Vec<(String, Floats)>,
+    state: StateTensors,
     /// Whether an image has changed since it was last bound; a device has a copy from then.
     images_changed: bool,
+}
+
+/// Keys and values, with their names in the graph.
+struct StateTensors {
+    /// Of the text, `[B, heads, T, head_dims]`, on the device: past and present in one place.
+    caches: Vec<([String; 2], Floats)>,
+    /// Of the image, `[B, heads, S, head_dims]`, in the computer's memory.
+    cross: Vec<(String, Floats)>,
+}
+
+impl StateTensors {
+    fn bind(&mut self, binding: &mut IoBinding) -> Result<(), ort::Error> {
+        for ([past, present], cache) in &mut self.caches {
+            cache.bind_input(binding, past)?;
+            cache.bind_output(binding, present)?;
+        }
+        self.cross.iter().try_for_each(|(name, image)| image.bind_input(binding, name))
+    }
 }
 
 impl fmt::Debug for Buffers {
@@ -72,24 +92,32 @@ impl Buffers {
         let mut caches = Vec::new();
         let mut cross = Vec::new();
         for layer in 0..arch.decoders {
-            for (past, present) in [
-                (interface::past_key(layer), interface::present_key(layer)),
-                (interface::past_value(layer), interface::present_value(layer)),
+            for names in [
+                [interface::past_key(layer), interface::present_key(layer)],
+                [interface::past_value(layer), interface::present_value(layer)],
             ] {
                 let shape = [rows, arch.heads, arch.max_positions, arch.head_dims];
-                let mut cache = Floats::zeroed(floats, shape)?.on(device)?;
-                cache.bind_input(&mut binding, &past)?;
-                cache.bind_output(&mut binding, &present)?;
-                caches.push(cache);
+                caches.push((names, Floats::zeroed(floats, shape)?.on(device)?));
             }
             for name in [interface::cross_key(layer), interface::cross_value(layer)] {
-                let image = Floats::zeroed(floats, [rows, arch.heads, arch.image_tokens, arch.head_dims])?;
-                image.bind_input(&mut binding, &name)?;
-                cross.push((name, image));
+                let shape = [rows, arch.heads, arch.image_tokens, arch.head_dims];
+                cross.push((name, Floats::zeroed(floats, shape)?));
             }
         }
-        let images_changed = false;
-        Ok(Self { rows, device, binding, ids, position, log_probability, logits, caches, cross, images_changed })
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        let (mut state, images_changed) = (StateTensors { caches, cross }, false);
+        state.bind(&mut binding)?;
+        Ok(Self { number, rows, device, binding, ids, position, log_probability, logits, state, images_changed })
+    }
+
+    /// Tells these buffers from all others of this process.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Binds keys and values to another graph that works on them.
+    pub fn bind_state(&mut self, binding: &mut IoBinding) -> Result<(), ort::Error> {
+        self.state.bind(binding)
     }
 
     pub fn rows(&self) -> usize {
@@ -119,7 +147,7 @@ impl Buffers {
 
     /// Gives a row the keys and values of an encoded image.
     pub fn fill(&mut self, row: usize, encoded: &Encoded, image: usize) -> Result<(), ort::Error> {
-        for ((_, cross), output) in self.cross.iter_mut().zip(encoded.outputs()) {
+        for ((_, cross), output) in self.state.cross.iter_mut().zip(encoded.outputs()) {
             cross.fill_row(row, output, image)?;
         }
         self.images_changed = true;
@@ -139,7 +167,7 @@ impl Buffers {
         self.binding.bind_input(interface::INPUT_IDS, &self.ids)?;
         self.binding.bind_input(interface::POSITION, &self.position)?;
         if std::mem::take(&mut self.images_changed) {
-            for (name, cross) in &self.cross {
+            for (name, cross) in &self.state.cross {
                 cross.bind_input(&mut self.binding, name)?;
             }
         }
@@ -151,7 +179,7 @@ impl Buffers {
         let positions = self.position.extract_tensor_mut().1;
         positions[to] = positions[from];
         let length = positions[from] as usize;
-        self.caches.iter_mut().for_each(|cache| cache.copy_row(from, to, length));
+        self.state.caches.iter_mut().for_each(|(_, cache)| cache.copy_row(from, to, length));
     }
 
     /// Becomes these rows of another batch: input, position, past and image.
@@ -160,10 +188,10 @@ impl Buffers {
             let position = other.position.extract_tensor().1[from];
             self.positions_mut()[to] = position;
             self.ids_mut()[to] = other.ids()[from];
-            for (cache, its) in self.caches.iter_mut().zip(&other.caches) {
+            for ((_, cache), (_, its)) in self.state.caches.iter_mut().zip(&other.state.caches) {
                 cache.take_row(to, its, from, position as usize);
             }
-            for ((_, cross), (_, its)) in self.cross.iter_mut().zip(&other.cross) {
+            for ((_, cross), (_, its)) in self.state.cross.iter_mut().zip(&other.state.cross) {
                 cross.take_row(to, its, from, its.places());
             }
         }

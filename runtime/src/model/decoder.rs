@@ -5,7 +5,8 @@ use xreport_models::bundle::{Architecture, DType};
 
 use super::buffers::Buffers;
 use super::encoder::Encoded;
-use crate::decoding::{StepError, StepModel};
+use super::verifier::Verifier;
+use crate::decoding::{StepError, StepModel, VerifyModel};
 use crate::device::Device;
 
 /// Batches whose buffers are kept for the next time that their size is wanted.
@@ -20,11 +21,16 @@ pub struct Decoder {
     device: Device,
     batch: Option<Buffers>,
     spare: Vec<Buffers>,
+    verifier: Option<Verifier>,
 }
 
 impl Decoder {
     pub(super) fn new(session: Session, architecture: &Architecture, floats: DType, device: Device) -> Self {
-        Self { session, architecture: architecture.clone(), floats, device, batch: None, spare: Vec::new() }
+        Self { session, architecture: architecture.clone(), floats, device, batch: None, spare: vec![], verifier: None }
+    }
+
+    pub(super) fn set_verifier(&mut self, session: Session) {
+        self.verifier = Some(Verifier::new(session));
     }
 
     /// Makes a batch of `rows` rows the present one; each row then wants its image ([`Decoder::fill`]) and its start.
@@ -121,5 +127,27 @@ impl StepModel for Decoder {
         self.batch_mut().take_rows(&before, rows);
         self.spare.push(before);
         Ok(true)
+    }
+}
+
+impl VerifyModel for Decoder {
+    fn verify(&mut self, tokens: &[i64], place: usize) -> Result<(), StepError> {
+        let batch = self.batch.as_mut().expect("a batch is attached before the first step");
+        assert_eq!(batch.rows(), 1, "guesses are checked for one report at a time");
+        Ok(self.verifier.as_mut().expect("guessing was prepared").verify(batch, tokens, place)?)
+    }
+
+    fn top_ids(&self) -> &[i64] {
+        self.verifier.as_ref().expect("guessing was prepared").top_ids()
+    }
+
+    fn top_log_probabilities(&self) -> &[f32] {
+        self.verifier.as_ref().expect("guessing was prepared").top_log_probabilities()
+    }
+
+    fn resume_at(&mut self, token: i64, place: usize) {
+        let batch = self.batch_mut();
+        batch.ids_mut()[0] = token;
+        batch.positions_mut()[0] = place as i32;
     }
 }

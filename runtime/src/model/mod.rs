@@ -5,6 +5,7 @@ mod decoder;
 mod encoder;
 mod floats;
 mod session;
+mod verifier;
 
 use std::path::Path;
 
@@ -163,6 +164,17 @@ impl Model {
             self.decoder.fill(row, &encoded, row)?;
         }
         Ok(&mut self.decoder)
+    }
+
+    /// Prepares the check of guessed tokens; `false` where the bundle, the variant or the device has none.
+    pub fn prepare_guessing(&mut self, bundle: &Bundle, options: &SessionOptions) -> Result<bool, ModelError> {
+        let variant = bundle.manifest().variants.iter().find(|variant| variant.name == self.variant);
+        let Some(verifier) = variant.and_then(|variant| variant.verifier.as_ref()) else { return Ok(false) };
+        if self.device != Device::Cpu {
+            return Ok(false);
+        }
+        self.decoder.set_verifier(session::open(bundle, verifier, self.device, options.resolved_threads())?);
+        Ok(true)
     }
 
     /// Encoder and decoder, to be driven apart.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 use xreport_models::bundle::{
-    BundleDraft, DecodingDefaults, FORMAT_VERSION, GraphInterface, MODEL_CARD, Manifest, Precision, Provider,
+    BundleDraft, DecodingDefaults, FORMAT_VERSION, GraphInterface, MODEL_CARD, Manifest, NGRAMS, Precision, Provider,
     TOKENIZER, TensorSpec, Variant, interface,
 };
 
@@ -27,6 +27,8 @@ struct Form {
     decoder: &'static str,
     step: StepForm,
     linear: LinearForm,
+    /// File of the verifier, where a table of n-grams gives it something to verify.
+    verifier: Option<&'static str>,
     from_batch_size: usize,
 }
 
@@ -38,6 +40,7 @@ const FP32: Form = Form {
     decoder: "decoder.onnx",
     step: StepForm::GroupQuery,
     linear: LinearForm::Float,
+    verifier: Some("verifier.onnx"),
     from_batch_size: 1,
 };
 
@@ -49,6 +52,7 @@ const FORMS: [Form; 5] = [
         provider: Provider::Cuda,
         decoder: "decoder-cuda.onnx",
         step: StepForm::Scatter,
+        verifier: None,
         ..FP32
     },
     Form {
@@ -56,6 +60,7 @@ const FORMS: [Form; 5] = [
         precision: Precision::Int8,
         decoder: "decoder-int8.onnx",
         linear: LinearForm::Blocks,
+        verifier: Some("verifier-int8.onnx"),
         ..FP32
     },
     Form {
@@ -63,6 +68,7 @@ const FORMS: [Form; 5] = [
         precision: Precision::Int8,
         decoder: "decoder-int8-batch.onnx",
         linear: LinearForm::Rows,
+        verifier: None,
         from_batch_size: ROWS_FROM_BATCH_SIZE,
         ..FP32
     },
@@ -73,6 +79,7 @@ const FORMS: [Form; 5] = [
         encoder: "encoder-fp16.onnx",
         decoder: "decoder-fp16-cuda.onnx",
         step: StepForm::Scatter,
+        verifier: None,
         ..FP32
     },
 ];
@@ -95,15 +102,20 @@ pub fn bundle_draft(trained: &Trained) -> BundleDraft {
         if encoders.insert(form.encoder) {
             add(form.encoder, encoder(trained, &weights, &mut weight_file, &id, form));
         }
+        let verifier = form.verifier.filter(|_| trained.ngrams.is_some());
         variants.push(Variant {
             name: form.variant.to_owned(),
             precision: form.precision,
             provider: form.provider,
             encoder: form.encoder.to_owned(),
             decoder: add(form.decoder, decoder(trained, &weights, &mut weight_file, &id, form)),
+            verifier: verifier.map(|name| add(name, self::verifier(trained, &weights, &mut weight_file, &id, form))),
             from_batch_size: form.from_batch_size,
             agreement: None,
         });
+    }
+    if let Some(ngrams) = trained.ngrams {
+        files.insert(NGRAMS.to_owned(), ngrams.to_json());
     }
     files.insert(WEIGHTS.to_owned(), weight_file.into_bytes());
     files.insert(TOKENIZER.to_owned(), trained.tokenizer.to_json().into_bytes());
@@ -129,6 +141,7 @@ fn manifest(
         preprocessing: trained.preprocessing.clone(),
         vocabulary: trained.vocabulary.clone(),
         variants,
+        ngrams: trained.ngrams.map(|_| NGRAMS.to_owned()),
         graphs,
         provenance: trained.provenance.clone(),
         files: BTreeMap::new(),
@@ -151,6 +164,9 @@ fn bundle_id(trained: &Trained) -> String {
         "preprocessing": trained.preprocessing,
         "precisions": trained.precisions,
     });
+    if let Some(ngrams) = trained.ngrams {
+        hash.update(ngrams.to_json());
+    }
     hash.update(options.to_string());
     let digest = hash.finalize();
     let half = u128::from_be_bytes(digest[..16].try_into().expect("a digest has 32 bytes"));
@@ -188,19 +204,41 @@ fn decoder(
     let wanted = GraphInterface::decoder(&trained.network.config.architecture, floats);
     let mut graph = GraphBuilder::new("decoder", target, file).with_linear_form(form.linear).with_floats(floats);
     let inputs: Vec<Value> = wanted.inputs.iter().map(|spec| graph.input(spec)).collect();
+    let outputs = trained.network.text.emit_step(&mut graph, weights, form.step, &step_inputs(&wanted, &inputs));
+    finish(graph, &outputs, &wanted, id)
+}
+
+fn verifier(
+    trained: &Trained,
+    weights: &Weights,
+    file: &mut WeightFile,
+    id: &str,
+    form: &Form,
+) -> (GraphInterface, Vec<u8>) {
+    let floats = form.precision.floats();
+    let wanted = GraphInterface::verifier(&trained.network.config.architecture, floats);
+    let mut graph =
+        GraphBuilder::new("verifier", GraphTarget::OPSET_20, file).with_linear_form(form.linear).with_floats(floats);
+    let inputs: Vec<Value> = wanted.inputs.iter().map(|spec| graph.input(spec)).collect();
+    let places = &inputs[place(&wanted.inputs, interface::PLACES)];
+    let outputs = trained.network.text.emit_verifier(&mut graph, weights, places, &step_inputs(&wanted, &inputs));
+    finish(graph, &outputs, &wanted, id)
+}
+
+/// The declared inputs by their parts in the step.
+fn step_inputs(wanted: &GraphInterface, inputs: &[Value]) -> StepInputs {
     let named = |name: &str| inputs[place(&wanted.inputs, name)].clone();
-    let inputs = StepInputs {
+    let layers = wanted.inputs.iter().filter(|spec| spec.name.starts_with("past_key")).count();
+    StepInputs {
         ids: named(interface::INPUT_IDS),
         position: named(interface::POSITION),
-        layers: (0..trained.network.config.architecture.decoders)
+        layers: (0..layers)
             .map(|layer| LayerInputs {
                 past: [named(&interface::past_key(layer)), named(&interface::past_value(layer))],
                 cross: [named(&interface::cross_key(layer)), named(&interface::cross_value(layer))],
             })
             .collect(),
-    };
-    let outputs = trained.network.text.emit_step(&mut graph, weights, form.step, &inputs);
-    finish(graph, &outputs, &wanted, id)
+    }
 }
 
 fn place(specs: &[TensorSpec], name: &str) -> usize {

@@ -3,6 +3,7 @@
 mod card;
 mod checkpoint;
 mod graphs;
+mod ngrams;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -13,10 +14,11 @@ use tch::Tensor;
 use thiserror::Error;
 use xreport_models::bundle::{BundleDraft, BundleError, MODEL_CARD, Manifest, Precision, Provenance};
 use xreport_models::image::Preprocessing;
+use xreport_models::ngrams::NgramTable;
 use xreport_models::text::{Tokenizer, Vocabulary};
 use xreport_runtime::model::ModelError;
 
-pub use checkpoint::{PRECISIONS, TEXTS, export_checkpoint};
+pub use checkpoint::{ExportOptions, export_checkpoint};
 pub use graphs::bundle_draft;
 pub use verify::{VerificationSet, Verified};
 
@@ -43,6 +45,8 @@ pub struct Trained<'a> {
     pub notice: &'a str,
     /// Number formats of the variants to write.
     pub precisions: &'a [Precision],
+    /// What usually follows what in the training reports, where tokens are to be guessed ahead.
+    pub ngrams: Option<&'a NgramTable>,
     /// Where the weights come from.
     pub provenance: Provenance,
 }
@@ -73,6 +77,16 @@ pub enum ExportError {
         difference: f64,
         /// What is allowed.
         bound: f64,
+    },
+    /// Guessing ahead changes a text.
+    #[error(
+        "variant `{variant}` writes another text for check image {image} when it guesses ahead\nhint: no bundle was written; export without --ngrams, and please report it with the checkpoint's settings"
+    )]
+    Guessing {
+        /// The variant.
+        variant: String,
+        /// Which image of the check.
+        image: usize,
     },
     /// A variant of lower precision is further off than its number format explains.
     #[error(

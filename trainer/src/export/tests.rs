@@ -72,6 +72,7 @@ fn trained<'a>(sample: &'a Sample, tokenizer: &'a Tokenizer, preprocessing: &'a 
         name: "test",
         notice: "a test",
         precisions: sample.precisions,
+        ngrams: None,
         provenance: Provenance {
             exported_by: "a test".into(),
             step: 0,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tch::{Kind, Tensor};
 use xreport_models::bundle::{Agreement, Bundle, Precision, Variant};
-use xreport_runtime::decoding::StepModel;
+use xreport_runtime::decoding::{GuessCounts, Guessing, StepModel};
 use xreport_runtime::device::{Device, DeviceRequest};
 use xreport_runtime::drafting::Drafter;
 use xreport_runtime::model::{Model, ModelError, SessionOptions};
@@ -54,6 +54,9 @@ pub struct Verified {
     pub variants: Vec<String>,
     /// What was measured of each variant, of whatever precision, in the manifest's order.
     pub agreements: Vec<(String, Agreement)>,
+    /// How guessing ahead went, for each variant that can: the texts were the same with it and without.
+    #[serde(skip)]
+    pub guesses: Vec<(String, GuessCounts)>,
 }
 
 /// How a variant's logits differ from libtorch's, teacher-forced over whole reports.
@@ -141,6 +144,7 @@ impl<'a> Reference<'a> {
             ties: 0,
             variants: Vec::new(),
             agreements: Vec::new(),
+            guesses: Vec::new(),
         };
         for variant in &bundle.manifest().variants {
             let difference = self.compare_logits(&bundle, &variant.name)?;
@@ -161,6 +165,9 @@ impl<'a> Reference<'a> {
                 phantom_f1: texts.phantom_f1,
             };
             verified.agreements.push((variant.name.clone(), agreement));
+            if variant.verifier.is_some() {
+                verified.guesses.push((variant.name.clone(), self.compare_guessing(&bundle, variant)?));
+            }
         }
         Ok(verified)
     }
@@ -229,6 +236,20 @@ impl<'a> Reference<'a> {
         }
         let phantom_f1 = (!pairs.is_empty()).then(|| score(&pairs).micro.f1);
         Ok(Texts { parted, phantom_f1 })
+    }
+
+    /// Checks that guessing ahead changes no text.
+    fn compare_guessing(&self, bundle: &Bundle, variant: &Variant) -> Result<GuessCounts, ExportError> {
+        let session = SessionOptions { device: DeviceRequest::Cpu, ..SessionOptions::default() };
+        let mut plain = Drafter::with_model(bundle, Self::model(bundle, &variant.name)?, None)?;
+        let mut guessing = Drafter::with_model(bundle, Self::model(bundle, &variant.name)?, None)?;
+        guessing.guess_ahead(bundle, &session, Guessing::default())?;
+        for (image, pixels) in self.set.images[..self.greedy.len()].iter().enumerate() {
+            if plain.draft(&[pixels])?[0].sequence.tokens != guessing.draft(&[pixels])?[0].sequence.tokens {
+                return Err(ExportError::Guessing { variant: variant.name.clone(), image });
+            }
+        }
+        Ok(guessing.guesses())
     }
 
     /// Whether the reports are those of phantoms, whose claims can be read.

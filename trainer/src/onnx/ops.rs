@@ -208,6 +208,21 @@ impl GraphBuilder<'_> {
         self.node(Node::optional("Attention", &inputs), query.dtype, query.axes.clone())
     }
 
+    /// The two most probable tokens of each place and their log-probabilities, under the given names: `[1, N, V]` →
+    /// `i64 [1, N, 2]` and `f32 [1, N, 2]`.
+    pub fn best_two(&mut self, logits: &Value, [ids, log_probabilities]: [&str; 2]) -> [Value; 2] {
+        let logits = self.cast(logits, DType::F32);
+        let log = Node::new("LogSoftmax", &[&logits]).int("axis", -1);
+        let log = self.node(log, DType::F32, logits.axes.clone());
+        let two = self.ints(&[2]);
+        let axes = with_last(&logits, Axis::Fixed(2));
+        let node = Node::new("TopK", &[&log, &two]).int("axis", -1);
+        let outputs = vec![(Some(log_probabilities), DType::F32, axes.clone()), (Some(ids), DType::I64, axes)];
+        let mut found = self.node_with_outputs(node, outputs);
+        let ids = found.remove(1);
+        [ids, found.remove(0)]
+    }
+
     /// What a step gives besides the cache: the best token, its log-probability, the logits themselves and the next
     /// position, under the given names.
     pub fn step_outputs(&mut self, logits: &Value, position: &Value, names: &StepNames) -> [Value; 3] {
