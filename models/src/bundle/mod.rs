@@ -1,7 +1,7 @@
 //! The bundle: the only thing that passes from trainer to runtime.
 //!
 //! ```text
-//! NAME/  bundle.json  encoder.onnx  decoder.onnx  decoder-cuda.onnx  decoder.weights  tokenizer.json  MODEL_CARD.md
+//! NAME/  bundle.json  encoder.onnx  decoder.onnx  decoder-cuda.onnx  weights.bin  tokenizer.json  MODEL_CARD.md
 //! ```
 //! The format is described in `models/README.md`. [`Bundle::load`] reads every file once, checks it against the
 //! manifest, and keeps the verified bytes: what ran through the hash is what an inference session gets.

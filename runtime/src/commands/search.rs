@@ -44,6 +44,11 @@ pub struct SearchArguments {
 }
 
 impl SearchArguments {
+    /// Rows of the model that a report takes.
+    pub fn beams(&self) -> usize {
+        self.beams
+    }
+
     /// Has the drafter search so.
     pub fn set(&self, drafter: &mut Drafter) -> anyhow::Result<()> {
         let any = self.temperature.is_some() || self.top_k.is_some() || self.top_p.is_some();
