@@ -73,7 +73,10 @@ impl Generate {
         }
         let found = inputs::collect(&self.inputs)?;
         let bundle = Bundle::load(&model_path::resolve(self.model.as_deref())?)?;
-        let variant = VariantRequest { precision: self.precision.0, batch_size: self.batch_size.saturating_mul(self.search.beams()) };
+        let variant = VariantRequest {
+            precision: self.precision.0,
+            batch_size: self.batch_size.saturating_mul(self.search.beams()),
+        };
         let session = SessionOptions { device: self.device, threads: self.threads, variant };
         let mut drafter = Drafter::new(&bundle, &session, self.max_tokens)?;
         self.search.set(&mut drafter)?;

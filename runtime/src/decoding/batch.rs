@@ -45,6 +45,10 @@ pub fn run<M: StepModel, S: Studies<M>>(model: &mut M, rows_each: usize, studies
                 waiting = admitted.is_some();
                 *seat = admitted.map(|Admitted { study, search }| Seat { study, search, step: 0, seconds: 0.0 });
             }
+            if seat.is_none() {
+                // Rows without a study step as well; they must not run out of the cache's positions.
+                (place * rows_each..(place + 1) * rows_each).for_each(|row| model.start_row(row, 0));
+            }
         }
         close_ranks(model, rows_each, &mut seats)?;
         let working = seats.iter().flatten().count();

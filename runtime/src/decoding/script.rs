@@ -100,6 +100,7 @@ impl StepModel for Script {
     fn step(&mut self) -> Result<(), StepError> {
         self.logits.clear();
         for ((study, place), next) in self.rows.iter_mut().zip(&mut self.next) {
+            assert!(*place < POSITIONS, "a row runs out of positions");
             *next = self.scripts[*study].get(*place).copied().unwrap_or(i64::from(END));
             *place += 1;
             self.logits.extend((0..VOCABULARY).map(|token| if token as i64 == *next { 5.0 } else { 0.0 }));

@@ -77,8 +77,11 @@ fn said(place: &Workplace, options: &str, backwards: bool) -> Vec<[String; 3]> {
     }
     let line = format!("generate {} --model model --out rows.csv --token-ids {options}", images.join(" "));
     place.xreport(&line).expect_code(0);
-    let mut rows: Vec<[String; 3]> =
-        place.csv("rows.csv").iter().map(|row| ["id", "token_ids", "log_probabilities"].map(|key| row[key].to_owned())).collect();
+    let mut rows: Vec<[String; 3]> = place
+        .csv("rows.csv")
+        .iter()
+        .map(|row| ["id", "token_ids", "log_probabilities"].map(|key| row[key].to_owned()))
+        .collect();
     rows.sort();
     rows
 }
