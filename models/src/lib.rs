@@ -9,6 +9,7 @@
 pub mod atomic;
 pub mod bundle;
 pub mod image;
+pub mod ngrams;
 pub mod onnx;
 pub mod study_id;
 pub mod text;

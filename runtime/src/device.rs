@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use xreport_models::bundle::Provider;
+use xreport_models::bundle::{Precision, Provider};
 
 /// What `--device` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,6 +30,21 @@ impl FromStr for DeviceRequest {
                 Some(Ok(index)) => Ok(Self::Cuda(i32::from(index))),
                 _ => Err(format!("expected auto, cpu, cuda or cuda:N, found `{text}`")),
             },
+        }
+    }
+}
+
+/// What `--precision` asks for; none is `auto`: the fastest that agrees with fp32 well enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PrecisionRequest(pub Option<Precision>);
+
+impl FromStr for PrecisionRequest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self(None)),
+            _ => text.parse().map(|precision| Self(Some(precision))).map_err(|problem| format!("auto or {problem}")),
         }
     }
 }

@@ -1,12 +1,18 @@
 //! From preprocessed images to report texts.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
+use thiserror::Error;
 use xreport_models::bundle::{Bundle, Manifest};
+use xreport_models::ngrams::NgramTable;
 use xreport_models::text::Tokenizer;
 
-use crate::decoding::{DecodingOptions, Finish, Sequence, greedy};
-use crate::model::{Model, ModelError, SessionOptions};
+use crate::decoding::{
+    Admitted, Beam, DecodingOptions, Finish, Greedy, GuessCounts, Guessing, Hypothesis, OptionsError, Sample, Search,
+    Sequence, StepModel, Studies, run, speculative,
+};
+use crate::model::{Decoder, Encoded, Encoder, Model, ModelError, SessionOptions};
 
 /// A drafted report.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,8 +21,53 @@ pub struct Draft {
     pub text: String,
     /// What the model said, in its own vocabulary.
     pub sequence: Sequence,
-    /// Wall-clock seconds for encoding and decoding, shared equally among the rows of a batch.
+    /// Wall-clock seconds for encoding and decoding; a batch's time is shared equally among its rows.
     pub seconds: f64,
+    /// The further hypotheses of a beam search, best first.
+    pub alternatives: Vec<Alternative>,
+}
+
+/// A report that a beam search ranked lower.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alternative {
+    /// Readable text.
+    pub text: String,
+    /// What the model said.
+    pub sequence: Sequence,
+    /// By which the search ranks: log-probability over length to the power of the length penalty.
+    pub score: f64,
+}
+
+/// An image to draft a report for.
+#[derive(Debug, Clone)]
+pub struct Study {
+    /// Its name: the draws of a sampled report follow from it and the seed.
+    pub name: String,
+    /// `u8 [H, W, C]` as the bundle's preprocessing gives it.
+    pub pixels: Vec<u8>,
+}
+
+/// Why a prefix cannot be forced.
+#[derive(Debug, Error)]
+pub enum PrefixError {
+    /// It has words that the model cannot say.
+    #[error(
+        "prefix `{prefix}`: the model does not know {}\nhint: its vocabulary holds the words of its training reports alone", .words.join(", ")
+    )]
+    Unknown {
+        /// The prefix.
+        prefix: String,
+        /// Word pieces that are not in the vocabulary.
+        words: Vec<String>,
+    },
+    /// The tokenizer failed.
+    #[error("prefix `{prefix}`: {problem}")]
+    Tokenizer {
+        /// The prefix.
+        prefix: String,
+        /// What it said.
+        problem: String,
+    },
 }
 
 /// A model together with what turns its tokens into text.
@@ -26,6 +77,8 @@ pub struct Drafter {
     tokenizer: Tokenizer,
     manifest: Manifest,
     options: DecodingOptions,
+    guessing: Option<(NgramTable, Guessing)>,
+    guesses: GuessCounts,
 }
 
 impl Drafter {
@@ -39,8 +92,43 @@ impl Drafter {
     pub fn with_model(bundle: &Bundle, model: Model, max_tokens: Option<usize>) -> Result<Self, ModelError> {
         let manifest = bundle.manifest().clone();
         let longest = manifest.decoding.max_tokens;
-        let options = DecodingOptions { max_tokens: max_tokens.map_or(longest, |wanted| wanted.min(longest)) };
-        Ok(Self { model, tokenizer: bundle.tokenizer()?, manifest, options })
+        let max_tokens = max_tokens.map_or(longest, |wanted| wanted.min(longest));
+        let options = DecodingOptions { max_tokens, ..DecodingOptions::default() };
+        let tokenizer = bundle.tokenizer()?;
+        Ok(Self { model, tokenizer, manifest, options, guessing: None, guesses: GuessCounts::default() })
+    }
+
+    /// Searches in another way than greedily. The longest report stays within the bundle's.
+    pub fn set_options(&mut self, options: DecodingOptions) -> Result<(), OptionsError> {
+        let max_tokens = options.max_tokens.min(self.manifest.decoding.max_tokens);
+        self.options = DecodingOptions { max_tokens, ..options }.checked()?;
+        Ok(())
+    }
+
+    /// Guesses tokens ahead with the bundle's table while reports are drafted greedily and one at a time; the texts do not
+    /// depend on it. `false` where the bundle has no table for the variant that runs.
+    pub fn guess_ahead(
+        &mut self,
+        bundle: &Bundle,
+        session: &SessionOptions,
+        guessing: Guessing,
+    ) -> Result<bool, ModelError> {
+        let Some(table) = bundle.ngrams()? else { return Ok(false) };
+        if !self.model.prepare_guessing(bundle, session)? {
+            return Ok(false);
+        }
+        self.guessing = Some((table, guessing));
+        Ok(true)
+    }
+
+    /// How guessing went so far.
+    pub fn guesses(&self) -> GuessCounts {
+        self.guesses
+    }
+
+    /// The present options.
+    pub fn options(&self) -> &DecodingOptions {
+        &self.options
     }
 
     /// The model that drafts.
@@ -53,35 +141,215 @@ impl Drafter {
         &self.manifest
     }
 
-    /// Drafts one report per image; each image is `u8 [H, W, C]` as the bundle's preprocessing gives it.
-    pub fn draft(&mut self, images: &[&[u8]]) -> Result<Vec<Draft>, ModelError> {
-        if images.is_empty() {
-            return Ok(Vec::new());
-        }
-        let started = Instant::now();
+    /// The model's tokens of a text with which reports are to begin.
+    pub fn prefix_tokens(&self, prefix: &str) -> Result<Vec<u32>, PrefixError> {
+        let fail = |problem: String| PrefixError::Tokenizer { prefix: prefix.to_owned(), problem };
+        let ids = self.tokenizer.encode(prefix).map_err(|error| fail(error.to_string()))?;
         let vocabulary = &self.manifest.vocabulary;
-        let (start, end) = (vocabulary.start(), vocabulary.end());
-        let decoder = self.model.encode(images.len(), images.concat())?;
-        let sequences = greedy(decoder, start, end, &self.options)?;
-        let seconds = started.elapsed().as_secs_f64() / images.len() as f64;
-        Ok(sequences
-            .into_iter()
-            .map(|sequence| Draft { text: self.text(&sequence.tokens), sequence, seconds })
-            .collect())
+        // The tokenizer frames a text by start and end.
+        let ids = ids.get(1..ids.len().saturating_sub(1)).unwrap_or(&[]);
+        let tokens: Vec<u32> = ids.iter().map(|&id| vocabulary.to_model(id)).collect();
+        let unknown: Vec<String> = ids
+            .iter()
+            .zip(&tokens)
+            .filter(|(_, token)| **token == vocabulary.unk())
+            .map(|(&id, _)| format!("`{}`", self.tokenizer.decode(&[id])))
+            .collect();
+        if unknown.is_empty() {
+            Ok(tokens)
+        } else {
+            Err(PrefixError::Unknown { prefix: prefix.to_owned(), words: unknown })
+        }
+    }
+
+    /// Drafts one report per image, all together; each image is `u8 [H, W, C]` as the bundle's preprocessing gives it.
+    /// For the draws of sampled reports their names are `0`, `1` and so on.
+    pub fn draft(&mut self, images: &[&[u8]]) -> Result<Vec<Draft>, ModelError> {
+        let named = |(index, pixels): (usize, &&[u8])| Study { name: index.to_string(), pixels: pixels.to_vec() };
+        self.draft_studies(images.len(), images.iter().enumerate().map(named).collect())
+    }
+
+    /// Drafts a report for each study, up to `together` at once; in the order of the studies.
+    pub fn draft_studies(&mut self, together: usize, studies: Vec<Study>) -> Result<Vec<Draft>, ModelError> {
+        let mut drafts: Vec<Option<Draft>> = vec![None; studies.len()];
+        let together = together.min(studies.len());
+        let mut studies = studies.into_iter();
+        self.draft_all(together, &mut || studies.next(), &mut |index, draft| drafts[index] = Some(draft))?;
+        Ok(drafts.into_iter().map(|draft| draft.expect("every study is done once")).collect())
+    }
+
+    /// Drafts a report for each study that `next` gives, up to `together` at once; `done` gets each draft with the
+    /// study's number, from 0 in the order of `next`, as soon as it is there: shorter reports overtake longer ones.
+    ///
+    /// A report that ends makes room for the next study at once. A text depends neither on `together` nor on the order.
+    pub fn draft_all(
+        &mut self,
+        together: usize,
+        next: &mut dyn FnMut() -> Option<Study>,
+        done: &mut dyn FnMut(usize, Draft),
+    ) -> Result<(), ModelError> {
+        if together == 0 {
+            return Ok(());
+        }
+        if together == 1 && self.options.is_plain_greedy() && self.guessing.is_some() {
+            return self.guess_all(next, done);
+        }
+        let Self { model, tokenizer, manifest, options, .. } = self;
+        let beams = options.beams;
+        let (encoder, decoder) = model.parts();
+        decoder.attach(together * beams)?;
+        let longest = options.max_tokens.min(decoder.positions());
+        let words = Words { tokenizer, manifest };
+        let mut queue = Queue {
+            encoder,
+            options,
+            longest,
+            together,
+            words: &words,
+            next,
+            done,
+            admitted: 0,
+            encoding_seconds: Vec::new(),
+            waiting: VecDeque::new(),
+            encoded: None,
+        };
+        run(decoder, beams, &mut queue)
+    }
+
+    /// As [`Drafter::draft_all`] one by one, guessing ahead.
+    fn guess_all(
+        &mut self,
+        next: &mut dyn FnMut() -> Option<Study>,
+        done: &mut dyn FnMut(usize, Draft),
+    ) -> Result<(), ModelError> {
+        let Some((table, guessing)) = &self.guessing else { return Ok(()) };
+        let words = Words { tokenizer: &self.tokenizer, manifest: &self.manifest };
+        let vocabulary = &self.manifest.vocabulary;
+        for number in 0.. {
+            let Some(study) = next() else { break };
+            let started = Instant::now();
+            let decoder = self.model.encode(1, study.pixels)?;
+            let longest = self.options.max_tokens.min(decoder.positions());
+            let marks = [vocabulary.start(), vocabulary.end()];
+            let (sequence, counts) = speculative(decoder, table, *guessing, marks, longest)?;
+            self.guesses += counts;
+            let text = words.text(&sequence.tokens);
+            let seconds = started.elapsed().as_secs_f64();
+            done(number, Draft { text, sequence, seconds, alternatives: Vec::new() });
+        }
+        Ok(())
     }
 
     /// WordPiece ids of tokens in the model's vocabulary.
     pub fn word_piece_ids(&self, tokens: &[u32]) -> Vec<u32> {
-        tokens.iter().map(|&token| self.full_id(token)).collect()
+        self.words().word_piece_ids(tokens)
     }
 
     /// Readable text of tokens in the model's vocabulary.
     pub fn text(&self, tokens: &[u32]) -> String {
-        self.tokenizer.decode(&self.word_piece_ids(tokens))
+        self.words().text(tokens)
     }
 
-    fn full_id(&self, token: u32) -> u32 {
-        self.manifest.vocabulary.to_full(token).expect("the logits have one score per token of the vocabulary")
+    fn words(&self) -> Words<'_> {
+        Words { tokenizer: &self.tokenizer, manifest: &self.manifest }
+    }
+}
+
+/// Tokens to text.
+struct Words<'a> {
+    tokenizer: &'a Tokenizer,
+    manifest: &'a Manifest,
+}
+
+impl Words<'_> {
+    fn word_piece_ids(&self, tokens: &[u32]) -> Vec<u32> {
+        let vocabulary = &self.manifest.vocabulary;
+        let full = |&token| vocabulary.to_full(token).expect("the logits have one score per token of the vocabulary");
+        tokens.iter().map(full).collect()
+    }
+
+    fn text(&self, tokens: &[u32]) -> String {
+        self.tokenizer.decode(&self.word_piece_ids(tokens))
+    }
+}
+
+/// Studies on their way: encoded several at once, admitted one by one.
+struct Queue<'a> {
+    encoder: &'a mut Encoder,
+    options: &'a DecodingOptions,
+    longest: usize,
+    together: usize,
+    words: &'a Words<'a>,
+    next: &'a mut dyn FnMut() -> Option<Study>,
+    done: &'a mut dyn FnMut(usize, Draft),
+    admitted: usize,
+    /// Share of each admitted study in the time of the encoder.
+    encoding_seconds: Vec<f64>,
+    /// Names of the encoded studies that wait, and their places among the encoded.
+    waiting: VecDeque<(String, usize)>,
+    encoded: Option<(Encoded, f64)>,
+}
+
+impl Queue<'_> {
+    /// Encodes the next studies, as many as are drafted together; whether there were any.
+    fn encode(&mut self) -> Result<bool, ModelError> {
+        let mut pixels = Vec::new();
+        while self.waiting.len() < self.together
+            && let Some(study) = (self.next)()
+        {
+            pixels.extend_from_slice(&study.pixels);
+            self.waiting.push_back((study.name, self.waiting.len()));
+        }
+        if self.waiting.is_empty() {
+            return Ok(false);
+        }
+        let started = Instant::now();
+        let encoded = self.encoder.encode(self.waiting.len(), pixels)?;
+        let each = started.elapsed().as_secs_f64() / self.waiting.len() as f64;
+        self.encoded = Some((encoded, each));
+        Ok(true)
+    }
+
+    fn search(&self, name: &str) -> Box<dyn Search> {
+        let end = self.words.manifest.vocabulary.end();
+        match self.options.sampling {
+            Some(sampling) => Box::new(Sample::new(self.options, sampling, name, end, self.longest)),
+            None if self.options.beams > 1 => Box::new(Beam::new(self.options, end, self.longest)),
+            None => Box::new(Greedy::new(self.options, end, self.longest)),
+        }
+    }
+}
+
+impl Studies<Decoder> for Queue<'_> {
+    type Error = ModelError;
+
+    fn admit(&mut self, decoder: &mut Decoder, first_row: usize) -> Result<Option<Admitted>, ModelError> {
+        if self.waiting.is_empty() && !self.encode()? {
+            return Ok(None);
+        }
+        let (name, image) = self.waiting.pop_front().expect("something was encoded");
+        let (encoded, seconds) = self.encoded.as_ref().expect("something was encoded");
+        let start = i64::from(self.words.manifest.vocabulary.start());
+        for row in first_row..first_row + self.options.beams {
+            decoder.fill(row, encoded, image)?;
+            decoder.start_row(row, start);
+        }
+        self.encoding_seconds.push(*seconds);
+        let study = self.admitted;
+        self.admitted += 1;
+        Ok(Some(Admitted { study, search: self.search(&name) }))
+    }
+
+    fn done(&mut self, study: usize, found: Vec<Hypothesis>, seconds: f64) -> Result<(), ModelError> {
+        let mut ranked = found.into_iter().map(|Hypothesis { sequence, score }| Alternative {
+            text: self.words.text(&sequence.tokens),
+            sequence,
+            score,
+        });
+        let Alternative { text, sequence, .. } = ranked.next().expect("a search gives at least one hypothesis");
+        let seconds = seconds + self.encoding_seconds[study];
+        (self.done)(study, Draft { text, sequence, seconds, alternatives: ranked.collect() });
+        Ok(())
     }
 }
 

@@ -6,13 +6,15 @@ use rayon::prelude::*;
 use thiserror::Error;
 use xreport_models::image::{Admitted, Gate, ImageError, Preprocessing, gate};
 
-use crate::drafting::{Draft, Drafter};
+use crate::drafting::{Alternative, Draft, Drafter, Study};
 use crate::inputs::Input;
 use crate::model::ModelError;
 use crate::output::{OutputError, ResultRow, RowWriter};
 
-/// Batches that wait, loaded, for the model.
+/// Loads of images that wait for the model.
 const BATCHES_AHEAD: usize = 2;
+/// A load is that many batches: within it, a report that ends makes room for the next image at once.
+const BATCHES_EACH: usize = 4;
 
 /// Why a run stopped early.
 #[derive(Debug, Error)]
@@ -65,7 +67,7 @@ pub fn generate(
     let (sender, batches) = sync_channel::<LoadedBatch>(BATCHES_AHEAD);
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            for chunk in inputs.chunks(options.batch_size.max(1)) {
+            for chunk in inputs.chunks(options.batch_size.max(1) * BATCHES_EACH) {
                 // The receiver is gone when the run has failed: nothing more to load.
                 if sender.send(pool.install(|| load(&preprocessing, options.gate, chunk))).is_err() {
                     break;
@@ -89,9 +91,11 @@ fn draft_all(
 ) -> Result<Tally, GenerateError> {
     let mut tally = Tally::default();
     for batch in batches {
-        let images: Vec<&[u8]> =
-            batch.iter().filter_map(|(_, loaded)| Some(loaded.as_ref().ok()?.pixels.as_slice())).collect();
-        let mut drafts = drafter.draft(&images)?.into_iter();
+        let studies = batch.iter().filter_map(|(input, loaded)| {
+            let pixels = loaded.as_ref().ok()?.pixels.clone();
+            Some(Study { name: input.id.clone(), pixels })
+        });
+        let mut drafts = drafter.draft_studies(options.batch_size, studies.collect())?.into_iter();
         for (input, loaded) in &batch {
             let outcome = match loaded {
                 Ok(_) => Ok(drafts.next().expect("one draft per image that was loaded")),
@@ -128,6 +132,7 @@ fn result_row(drafter: &Drafter, input: &Input, outcome: Result<Draft, String>, 
         variant: drafter.model().variant().to_owned(),
         token_ids: options.token_ids.then(String::new),
         log_probabilities: options.token_ids.then(String::new),
+        alternatives: None,
         notice: manifest.notice.clone(),
     };
     match outcome {
@@ -143,10 +148,20 @@ fn result_row(drafter: &Drafter, input: &Input, outcome: Result<Draft, String>, 
                 row.token_ids = Some(spaced(&ids));
                 row.log_probabilities = Some(spaced(&draft.sequence.log_probabilities));
             }
+            row.alternatives = (drafter.options().n_best > 1).then(|| as_json(&draft.alternatives));
             row.text = draft.text;
         }
     }
     row
+}
+
+/// The further hypotheses of a beam search as a JSON array, best first.
+fn as_json(alternatives: &[Alternative]) -> String {
+    let each = alternatives.iter().map(|Alternative { text, sequence, score }| {
+        let mean = sequence.mean_log_probability();
+        serde_json::json!({"text": text, "score": score, "mean_log_probability": mean, "tokens": sequence.tokens.len()})
+    });
+    serde_json::Value::from_iter(each).to_string()
 }
 
 fn spaced<T: ToString>(values: &[T]) -> String {

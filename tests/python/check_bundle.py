@@ -7,7 +7,7 @@ preprocessing changes nothing and both sides see the same pixels. ROWS.jsonl is 
 `xreport generate IMAGES --model BUNDLE --token-ids --format jsonl --out ROWS.jsonl` wrote.
 
 1. `onnx.checker.check_model(path, full_check=True)` must accept every ONNX file.
-2. For each form of the decoder, on the CPU: encode each image, then decode greedily with the cache, one
+2. For each form of the decoder in the precision of the rows' variant, on the CPU: encode each image, then decode greedily with the cache, one
    token per call, as the README of the bundle says. The WordPiece ids must be those of the row. Where two
    tokens' logits are closer than TIE at the first place that differs, the image counts as a tie.
 
@@ -26,7 +26,7 @@ from PIL import Image
 TIE = 2e-4
 CLS, SEP = 101, 102
 SHOWN = 5
-TYPES = {"f32": np.float32, "i64": np.int64, "i32": np.int32, "u8": np.uint8}
+TYPES = {"f32": np.float32, "f16": np.float16, "i64": np.int64, "i32": np.int32, "u8": np.uint8}
 
 
 class Unusable(Exception):
@@ -49,13 +49,14 @@ def word_pieces(manifest):
 
 
 def read_rows(path):
-    rows = {}
+    rows, drafted_by = {}, set()
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         row = json.loads(line)
         if row["status"] != "ok" or not isinstance(row.get("token_ids"), str):
             raise Unusable(f"{path}:{number}: a row with status `ok` and `token_ids` expected, found {line[:200]}")
         rows[row["id"]] = [int(word) for word in row["token_ids"].split()]
-    return rows
+        drafted_by.add(row["variant"])
+    return rows, drafted_by
 
 
 def read_pixels(path, architecture):
@@ -139,20 +140,24 @@ def check_variant(bundle, manifest, variant, pixels, rows):
 
 def check(bundle, images, rows_path):
     manifest = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))
-    rows = read_rows(rows_path)
+    rows, drafted_by = read_rows(rows_path)
     files = {path.relative_to(images).as_posix(): path for path in sorted(images.rglob("*.png"))}
     if not files or set(files) != set(rows):
         only = sorted(set(files) ^ set(rows))[:SHOWN]
         raise Unusable(f"{images} and {rows_path} must name the same images, at least one; only in one of them: {only}")
     pixels = {name: read_pixels(path, manifest["architecture"]) for name, path in files.items()}
     graphs = {path.name: check_graph(path) for path in sorted(bundle.glob("*.onnx"))}
+    precisions = {variant["precision"] for variant in manifest["variants"] if variant["name"] in drafted_by}
     variants = {
-        variant["name"]: check_variant(bundle, manifest, variant, pixels, rows) for variant in manifest["variants"]
+        variant["name"]: check_variant(bundle, manifest, variant, pixels, rows)
+        for variant in manifest["variants"]
+        if variant["precision"] in precisions
     }
     texts = len({tuple(row) for row in rows.values()})
-    holds = (
+    holds = bool(
         set(graphs) == set(manifest["graphs"])
         and not any(graphs.values())
+        and variants
         and not any(variant["different"] for variant in variants.values())
         # Ties are rare in a trained model; many of them would hide a fault.
         and all(variant["ties"] * 20 <= variant["images"] for variant in variants.values())

@@ -83,6 +83,14 @@ pub enum BundleError {
         /// What is wrong.
         source: HeaderError,
     },
+    /// The table of n-grams cannot be read.
+    #[error("`{}`: {problem}\nhint: {RESTORE}", path.display())]
+    Ngrams {
+        /// The table's file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// The tokenizer cannot be read.
     #[error("`{}`: {problem}\nhint: {RESTORE}", path.display())]
     Tokenizer {

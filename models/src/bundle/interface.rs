@@ -23,6 +23,13 @@ pub const LOGITS: &str = "logits";
 /// Output of the decoder: position + 1, `i32 [B]`; may be bound onto [`POSITION`].
 pub const NEXT_POSITION: &str = "next_position";
 
+/// Input of the verifier: the position of each of its tokens, `i32 [1, N]`.
+pub const PLACES: &str = "places";
+/// Output of the verifier: the two most probable successors of each token, `i64 [1, N, 2]`.
+pub const TOP_IDS: &str = "top_ids";
+/// Output of the verifier: natural-log probabilities of [`TOP_IDS`], `f32 [1, N, 2]`.
+pub const TOP_LOG_PROBABILITIES: &str = "top_log_probabilities";
+
 /// Keys of decoder layer `layer` over the image tokens, `f32 [B, heads, S, head_dims]`.
 pub fn cross_key(layer: usize) -> String {
     format!("cross_key_{layer}")
@@ -63,6 +70,8 @@ pub enum DType {
     F16,
     /// Unsigned byte.
     U8,
+    /// Signed byte.
+    I8,
     /// 32-bit signed integer.
     I32,
     /// 64-bit signed integer.
@@ -116,19 +125,19 @@ pub struct GraphInterface {
 }
 
 impl GraphInterface {
-    /// The encoder graph of an architecture.
-    pub fn encoder(arch: &Architecture) -> Self {
+    /// The encoder graph of an architecture; `floats`: element type of what passes between the graphs, F32 or F16.
+    pub fn encoder(arch: &Architecture, floats: DType) -> Self {
         let cross = [arch.heads, arch.image_tokens, arch.head_dims];
         let outputs = (0..arch.decoders)
             .flat_map(|layer| [cross_key(layer), cross_value(layer)])
-            .map(|name| batched(&name, DType::F32, &cross))
+            .map(|name| batched(&name, floats, &cross))
             .collect();
         let image = [arch.image_height, arch.image_width, arch.image_channels];
         Self { inputs: vec![batched(IMAGE, DType::U8, &image)], outputs }
     }
 
-    /// The decoder's one-token step graph of an architecture.
-    pub fn decoder(arch: &Architecture) -> Self {
+    /// The decoder's one-token step graph of an architecture; `floats`: element type of keys and values.
+    pub fn decoder(arch: &Architecture, floats: DType) -> Self {
         let cache = [arch.heads, arch.max_positions, arch.head_dims];
         let cross = [arch.heads, arch.image_tokens, arch.head_dims];
         let mut inputs = vec![batched(INPUT_IDS, DType::I64, &[1]), batched(POSITION, DType::I32, &[])];
@@ -139,13 +148,41 @@ impl GraphInterface {
             batched(NEXT_POSITION, DType::I32, &[]),
         ];
         for layer in 0..arch.decoders {
-            inputs.push(batched(&past_key(layer), DType::F32, &cache));
-            inputs.push(batched(&past_value(layer), DType::F32, &cache));
-            inputs.push(batched(&cross_key(layer), DType::F32, &cross));
-            inputs.push(batched(&cross_value(layer), DType::F32, &cross));
-            outputs.push(batched(&present_key(layer), DType::F32, &cache));
-            outputs.push(batched(&present_value(layer), DType::F32, &cache));
+            inputs.push(batched(&past_key(layer), floats, &cache));
+            inputs.push(batched(&past_value(layer), floats, &cache));
+            inputs.push(batched(&cross_key(layer), floats, &cross));
+            inputs.push(batched(&cross_value(layer), floats, &cross));
+            outputs.push(batched(&present_key(layer), floats, &cache));
+            outputs.push(batched(&present_value(layer), floats, &cache));
         }
+        Self { inputs, outputs }
+    }
+}
+
+impl GraphInterface {
+    /// The verifier of an architecture: the decoder for one row and several tokens at once, N.
+    ///
+    /// [`POSITION`] there is the position of the last token, `i32 [1]`.
+    pub fn verifier(arch: &Architecture, floats: DType) -> Self {
+        let several = || Axis::Symbol("N".into());
+        let one = |name: &str, dtype, rest: Vec<Axis>| {
+            let axes = std::iter::once(Axis::Fixed(1)).chain(rest).collect();
+            TensorSpec { name: name.to_owned(), dtype, axes }
+        };
+        let mut inputs = vec![
+            one(INPUT_IDS, DType::I64, vec![several()]),
+            one(PLACES, DType::I32, vec![several()]),
+            one(POSITION, DType::I32, vec![]),
+        ];
+        let mut outputs = vec![
+            one(TOP_IDS, DType::I64, vec![several(), Axis::Fixed(2)]),
+            one(TOP_LOG_PROBABILITIES, DType::F32, vec![several(), Axis::Fixed(2)]),
+        ];
+        // Caches and image as the decoder has them, for one row.
+        let step = Self::decoder(arch, floats);
+        let single = |spec: &TensorSpec| one(&spec.name, spec.dtype, spec.axes[1..].to_vec());
+        inputs.extend(step.inputs[2..].iter().map(single));
+        outputs.extend(step.outputs[4..].iter().map(single));
         Self { inputs, outputs }
     }
 }

@@ -5,9 +5,10 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::interface::{GraphInterface, LOGITS};
-use super::manifest::{FORMAT_VERSION, Manifest, Provider, Variant};
+use super::manifest::{FORMAT_VERSION, Manifest};
 use super::write::sha256_hex;
-use super::{Axis, BundleError, MANIFEST, TOKENIZER};
+use super::{Axis, BundleError, DType, MANIFEST, TOKENIZER};
+use crate::ngrams::NgramTable;
 use crate::onnx::BUNDLE_ID_KEY;
 use crate::onnx::header::OnnxHeader;
 use crate::text::Tokenizer;
@@ -45,6 +46,7 @@ impl Bundle {
         let bundle = Self { root, manifest, files };
         bundle.check_graphs()?;
         bundle.tokenizer()?;
+        bundle.ngrams()?;
         Ok(bundle)
     }
 
@@ -63,18 +65,6 @@ impl Bundle {
         self.files.get(name)
     }
 
-    /// The first variant for a provider.
-    pub fn variant(&self, provider: Provider) -> Result<&Variant, BundleError> {
-        self.manifest.variants.iter().find(|variant| variant.provider == provider).ok_or_else(|| {
-            let names: Vec<_> = self.manifest.variants.iter().map(|variant| variant.name.as_str()).collect();
-            BundleError::NoVariant {
-                bundle: self.manifest.name.clone(),
-                provider: format!("{provider:?}").to_lowercase(),
-                found: names.join(", "),
-            }
-        })
-    }
-
     /// The external weight files that an ONNX file of this bundle names, with their verified bytes.
     pub fn external_files(&self, graph: &str) -> Result<Vec<NamedBytes>, BundleError> {
         let header = self.header(graph)?;
@@ -85,12 +75,32 @@ impl Bundle {
             .collect())
     }
 
+    /// Bytes of weights that a decoder step of a variant reads: all of its graph's but the embedding tables, of which it
+    /// reads a row. 0 for a variant that is not there.
+    pub fn step_weight_bytes(&self, variant: &str) -> u64 {
+        let arch = &self.manifest.architecture;
+        let Some(variant) = self.manifest.variants.iter().find(|its| its.name == variant) else { return 0 };
+        let width = if variant.precision.floats() == DType::F16 { 2 } else { 4 };
+        let tables = (arch.vocabulary + arch.max_positions) * arch.embedding_dims * width;
+        self.header(&variant.decoder).map_or(0, |header| header.external_bytes.saturating_sub(tables as u64))
+    }
+
     /// The tokenizer of this bundle.
     pub fn tokenizer(&self) -> Result<Tokenizer, BundleError> {
         let path = self.root.join(TOKENIZER);
         let fail = |problem: String| BundleError::Tokenizer { path: path.clone(), problem };
         let bytes = self.file(TOKENIZER).ok_or_else(|| fail("missing from the manifest".into()))?;
         Tokenizer::from_json(bytes).map_err(|error| fail(error.to_string()))
+    }
+
+    /// The table from which tokens are guessed ahead, where the bundle has one.
+    pub fn ngrams(&self) -> Result<Option<NgramTable>, BundleError> {
+        let Some(name) = &self.manifest.ngrams else { return Ok(None) };
+        let path = self.root.join(name);
+        let fail = |problem: String| BundleError::Ngrams { path: path.clone(), problem };
+        let bytes = self.file(name).ok_or_else(|| fail("missing from the manifest".into()))?;
+        let table = NgramTable::from_json(bytes, self.manifest.vocabulary.len());
+        table.map(Some).map_err(|error| fail(error.to_string()))
     }
 
     fn header(&self, graph: &str) -> Result<OnnxHeader, BundleError> {
@@ -112,8 +122,12 @@ impl Bundle {
             });
         }
         for variant in &self.manifest.variants {
-            self.check_graph(&variant.encoder, &GraphInterface::encoder(arch))?;
-            self.check_graph(&variant.decoder, &GraphInterface::decoder(arch))?;
+            let floats = variant.precision.floats();
+            self.check_graph(&variant.encoder, &GraphInterface::encoder(arch, floats))?;
+            self.check_graph(&variant.decoder, &GraphInterface::decoder(arch, floats))?;
+            if let Some(verifier) = &variant.verifier {
+                self.check_graph(verifier, &GraphInterface::verifier(arch, floats))?;
+            }
         }
         Ok(())
     }

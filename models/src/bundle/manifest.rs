@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::interface::GraphInterface;
+use super::variant::Variant;
 use crate::image::Preprocessing;
 use crate::text::Vocabulary;
 
 /// The layout of bundles that this version writes, and the newest that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+///
+/// Version 2 adds variants in other precisions than fp32 and what was measured of each; a bundle of version 1 reads as
+/// one that has only fp32 and no measures.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// The manifest of a bundle, as it stands in `bundle.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +37,9 @@ pub struct Manifest {
     pub decoding: DecodingDefaults,
     /// The forms in which the network is here; one is chosen per run.
     pub variants: Vec<Variant>,
+    /// File of the table from which tokens are guessed ahead ([`crate::ngrams`]); from format version 2 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ngrams: Option<String>,
     /// Inputs and outputs of each ONNX file.
     pub graphs: BTreeMap<String, GraphInterface>,
     /// Where the model comes from.
@@ -83,40 +90,6 @@ pub struct Architecture {
 pub struct DecodingDefaults {
     /// Longest report in tokens, start and end token not counted.
     pub max_tokens: usize,
-}
-
-/// Number format of a variant's weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// 32-bit floats.
-    Fp32,
-}
-
-/// The execution provider that a variant is written for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Provider {
-    /// ONNX Runtime's CPU provider.
-    Cpu,
-    /// ONNX Runtime's CUDA provider.
-    Cuda,
-}
-
-/// One form of the network: a pair of graphs for a provider and a precision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Variant {
-    /// Name, as results state it: `fp32-cpu`.
-    pub name: String,
-    /// Number format.
-    pub precision: Precision,
-    /// Where it runs.
-    pub provider: Provider,
-    /// File of the encoder graph.
-    pub encoder: String,
-    /// File of the decoder step graph.
-    pub decoder: String,
 }
 
 /// Size and hash of a file.

@@ -21,27 +21,31 @@ pub struct BundleDraft {
 
 impl BundleDraft {
     /// Writes the bundle as folder `out`, once `check` is content with it; an older bundle there is replaced in one
-    /// step, and a bundle that is refused leaves nothing behind.
+    /// step, and a bundle that is refused leaves nothing behind. What the check adds to the draft, such as its measures,
+    /// is written as well.
     pub fn write<E: From<BundleError>>(
         mut self,
         out: &Path,
-        check: impl FnOnce(&Path) -> Result<(), E>,
+        check: impl FnOnce(&Path, &mut Self) -> Result<(), E>,
     ) -> Result<Manifest, E> {
         let staging = Staging::beside(out).map_err(BundleError::from)?;
         self.write_into(staging.path())?;
-        check(staging.path())?;
+        check(staging.path(), &mut self)?;
+        self.write_into(staging.path())?;
         staging.commit(Replace::Existing).map_err(BundleError::from)?;
         Ok(self.manifest)
     }
 
     fn write_into(&mut self, folder: &Path) -> Result<(), BundleError> {
-        self.manifest.files = self
-            .files
-            .iter()
-            .map(|(name, bytes)| (name.clone(), FileRecord { bytes: bytes.len() as u64, sha256: sha256_hex(bytes) }))
-            .collect();
-        for (name, bytes) in &self.files {
-            write_file(folder.join(name), bytes)?;
+        let recorded = |(name, bytes): (&String, &Vec<u8>)| {
+            (name.clone(), FileRecord { bytes: bytes.len() as u64, sha256: sha256_hex(bytes) })
+        };
+        let files: BTreeMap<String, FileRecord> = self.files.iter().map(recorded).collect();
+        let written = std::mem::replace(&mut self.manifest.files, files);
+        for (name, record) in &self.manifest.files {
+            if written.get(name) != Some(record) {
+                write_file(folder.join(name), &self.files[name])?;
+            }
         }
         write_file(folder.join(MANIFEST), sealed(&mut self.manifest).as_bytes())?;
         Ok(())

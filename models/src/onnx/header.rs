@@ -38,6 +38,8 @@ pub struct OnnxHeader {
     pub outputs: Vec<TensorSpec>,
     /// Names of the files in which weights lie outside the ONNX file.
     pub external_files: BTreeSet<String>,
+    /// Bytes of the weights that lie there.
+    pub external_bytes: u64,
     metadata: Vec<StringStringEntryProto>,
 }
 
@@ -54,10 +56,18 @@ impl OnnxHeader {
             .filter(|entry| entry.key == "location")
             .map(|entry| entry.value.clone())
             .collect();
+        let external_bytes = graph
+            .initializer
+            .iter()
+            .flat_map(|tensor| &tensor.external_data)
+            .filter(|entry| entry.key == "length")
+            .filter_map(|entry| entry.value.parse::<u64>().ok())
+            .sum();
         Ok(Self {
             inputs: graph.input.iter().map(tensor_spec).collect::<Result<_, _>>()?,
             outputs: graph.output.iter().map(tensor_spec).collect::<Result<_, _>>()?,
             external_files,
+            external_bytes,
             metadata: model.metadata_props,
         })
     }
@@ -76,6 +86,7 @@ fn tensor_spec(info: &ValueInfoProto) -> Result<TensorSpec, HeaderError> {
         data_type::FLOAT => DType::F32,
         data_type::FLOAT16 => DType::F16,
         data_type::UINT8 => DType::U8,
+        data_type::INT8 => DType::I8,
         data_type::INT32 => DType::I32,
         data_type::INT64 => DType::I64,
         other => return Err(fail(format!("element type {other}, which no XREPORT graph uses"))),

@@ -38,7 +38,7 @@ impl Doctor {
     fn try_model(&self) -> anyhow::Result<String> {
         let path = model_path::resolve(self.model.as_deref())?;
         let bundle = Bundle::load(&path)?;
-        let session = SessionOptions { device: DeviceRequest::Cpu, threads: 0 };
+        let session = SessionOptions { device: DeviceRequest::Cpu, ..SessionOptions::default() };
         let mut drafter = Drafter::new(&bundle, &session, None)?;
         let arch = &bundle.manifest().architecture;
         let grey = vec![128; arch.image_height * arch.image_width * arch.image_channels];

@@ -5,6 +5,7 @@ mod doctor;
 mod generate;
 mod info;
 mod model_path;
+mod search;
 mod verify;
 
 use std::process::ExitCode;

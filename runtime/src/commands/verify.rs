@@ -22,7 +22,7 @@ impl Verify {
         for (name, file) in &bundle.manifest().files {
             println!("ok  {name}  {} bytes  sha256 {}", file.bytes, file.sha256);
         }
-        let session = SessionOptions { device: DeviceRequest::Cpu, threads: 0 };
+        let session = SessionOptions { device: DeviceRequest::Cpu, ..SessionOptions::default() };
         let mut drafter = Drafter::new(&bundle, &session, None)?;
         let arch = &bundle.manifest().architecture;
         let grey = vec![128; arch.image_height * arch.image_width * arch.image_channels];

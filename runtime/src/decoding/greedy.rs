@@ -1,119 +1,125 @@
 //! Greedy search: the most probable token at each step.
 
-use super::{DecodingOptions, Finish, Sequence, StepError, StepModel};
+use super::{Changes, DecodingOptions, Filters, Hypothesis, Next, Search, Sequence, StepError, StepView};
 
-/// Decodes every row of the model greedily from `start` until it says `end` or reaches the longest length.
-///
-/// A row that has ended goes on computing until the last one has, unread: rows do not see each other, so what a row
-/// says does not depend on its neighbours.
-pub fn greedy(
-    model: &mut dyn StepModel,
-    start: u32,
+/// One row that takes the most probable token, as far as prefix and filters let it.
+#[derive(Debug)]
+pub struct Greedy {
     end: u32,
-    options: &DecodingOptions,
-) -> Result<Vec<Sequence>, StepError> {
-    let rows = model.rows();
-    let mut sequences = vec![Sequence { tokens: vec![], log_probabilities: vec![], finish: Finish::Length }; rows];
-    let mut running = rows;
-    model.begin(i64::from(start))?;
-    for step in 0..options.max_tokens.min(model.positions()) {
-        if running == 0 {
-            break;
-        }
-        model.step()?;
-        for (row, sequence) in sequences.iter_mut().enumerate().filter(|(_, s)| s.finish == Finish::Length) {
-            let log_probability = model.log_probabilities()[row];
-            if !log_probability.is_finite() {
-                return Err(StepError::NotANumber { step, row });
-            }
-            sequence.log_probabilities.push(log_probability);
-            match model.next_ids()[row] {
-                token if token == i64::from(end) => {
-                    sequence.finish = Finish::End;
-                    running -= 1;
-                }
-                token => sequence.tokens.push(token as u32),
-            }
+    longest: usize,
+    prefix: Vec<u32>,
+    filters: Option<Filters>,
+    scores: Vec<f32>,
+    said: Sequence,
+}
+
+impl Greedy {
+    /// A search that ends with `end` or after `longest` tokens.
+    pub fn new(options: &DecodingOptions, end: u32, longest: usize) -> Self {
+        Self {
+            end,
+            longest,
+            prefix: options.prefix.clone(),
+            filters: Filters::new(options, end),
+            scores: Vec::new(),
+            said: Sequence::empty(),
         }
     }
-    Ok(sequences)
+
+    /// The token to say and its log-probability, where it is not simply the best.
+    fn other_than_best(&mut self, step: &StepView) -> Result<Option<(u32, f32)>, StepError> {
+        if let Some(&token) = self.prefix.get(step.step) {
+            let (scores, normaliser) = step.scores_of(0, "a prefix")?;
+            return Ok(Some((token, scores[token as usize] - normaliser)));
+        }
+        let Some(filters) = &self.filters else { return Ok(None) };
+        let (scores, normaliser) = step.scores_of(0, "a penalty or a shortest length")?;
+        self.scores.clear();
+        self.scores.extend_from_slice(scores);
+        filters.apply(&self.said.tokens, &mut self.scores);
+        let token = best(&self.scores);
+        Ok(Some((token, scores[token as usize] - normaliser)))
+    }
+}
+
+/// The token of the highest score, the first of equals.
+pub(super) fn best(scores: &[f32]) -> u32 {
+    scores.iter().enumerate().fold(0, |best, (place, score)| if *score > scores[best] { place } else { best }) as u32
+}
+
+impl Search for Greedy {
+    fn advance(&mut self, step: &StepView, changes: &mut Changes) -> Result<Next, StepError> {
+        let (mut token, mut log_probability) = step.best_of(0)?;
+        if let Some((other, its)) = self.other_than_best(step)? {
+            (token, log_probability) = (other, its);
+            changes.feeds.push((0, token));
+        }
+        let ended = self.said.say(token, log_probability, self.end);
+        Ok(if ended || self.said.tokens.len() >= self.longest { Next::Done } else { Next::Step })
+    }
+
+    fn finish(self: Box<Self>) -> Vec<Hypothesis> {
+        vec![Hypothesis { score: self.said.mean_log_probability(), sequence: self.said }]
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::script::{END, Script, decode};
     use super::*;
+    use crate::decoding::Finish;
 
-    /// Says a fixed script per row, then its end token for ever.
-    struct Script {
-        rows: Vec<Vec<i64>>,
-        place: usize,
-        next: Vec<i64>,
-        log_probabilities: Vec<f32>,
+    fn run(rows: &[&[i64]], options: &DecodingOptions) -> Vec<Sequence> {
+        let mut found = decode(&mut Script::new(rows), rows.len(), 1, &|longest| {
+            Box::new(Greedy::new(options, END, options.max_tokens.min(longest)))
+        });
+        found.iter_mut().map(|hypotheses| hypotheses.remove(0).sequence).collect()
     }
 
-    const END: u32 = 3;
-
-    impl Script {
-        fn new(rows: &[&[i64]]) -> Self {
-            let count = rows.len();
-            let rows = rows.iter().map(|row| row.to_vec()).collect();
-            Self { rows, place: 0, next: vec![0; count], log_probabilities: vec![-0.5; count] }
-        }
-    }
-
-    impl StepModel for Script {
-        fn rows(&self) -> usize {
-            self.rows.len()
-        }
-        fn positions(&self) -> usize {
-            5
-        }
-        fn begin(&mut self, start: i64) -> Result<(), StepError> {
-            self.place = 0;
-            self.next.fill(start);
-            Ok(())
-        }
-        fn step(&mut self) -> Result<(), StepError> {
-            for (next, row) in self.next.iter_mut().zip(&self.rows) {
-                *next = row.get(self.place).copied().unwrap_or(i64::from(END));
-            }
-            self.place += 1;
-            Ok(())
-        }
-        fn next_ids(&self) -> &[i64] {
-            &self.next
-        }
-        fn log_probabilities(&self) -> &[f32] {
-            &self.log_probabilities
-        }
-    }
-
-    fn run(rows: &[&[i64]], max_tokens: usize) -> Vec<Sequence> {
-        greedy(&mut Script::new(rows), 2, END, &DecodingOptions { max_tokens }).expect("the script does not fail")
+    fn at_most(max_tokens: usize) -> DecodingOptions {
+        DecodingOptions { max_tokens, ..DecodingOptions::default() }
     }
 
     #[test]
     fn rows_end_each_in_its_own_time() {
-        let sequences = run(&[&[7, 8], &[9]], 4);
+        let sequences = run(&[&[7, 8], &[9]], &at_most(4));
         assert_eq!(sequences[0].tokens, [7, 8]);
         assert_eq!(sequences[1].tokens, [9]);
         assert_eq!(sequences[0].finish, Finish::End);
         assert_eq!(sequences[0].log_probabilities.len(), 3, "the end token counts");
-        assert!((sequences[1].mean_log_probability() + 0.5).abs() < 1e-9);
     }
 
     #[test]
     fn length_ends_a_row_that_never_does() {
-        let sequences = run(&[&[5; 9]], 4);
+        let sequences = run(&[&[5; 19]], &at_most(4));
         assert_eq!((sequences[0].tokens.len(), sequences[0].finish), (4, Finish::Length));
-        assert_eq!(run(&[&[5; 9]], 100)[0].tokens.len(), 5, "the cache's positions are the limit");
+        assert_eq!(run(&[&[5; 19]], &at_most(100))[0].tokens.len(), 8, "the cache's positions are the limit");
+    }
+
+    #[test]
+    fn a_prefix_is_said_first_and_the_model_goes_on_from_it() {
+        let options = DecodingOptions { prefix: vec![4, 6], ..at_most(8) };
+        // The script says its token of each step, whatever was fed.
+        let sequence = run(&[&[7, 8, 9]], &options).remove(0);
+        assert_eq!(sequence.tokens, [4, 6, 9]);
+        assert!(sequence.log_probabilities[0] < sequence.log_probabilities[2], "what is forced is less probable");
+    }
+
+    #[test]
+    fn filters_turn_to_the_next_best() {
+        let options = DecodingOptions { min_tokens: 3, ..at_most(8) };
+        assert_eq!(run(&[&[7]], &options)[0].tokens.len(), 3);
+        let options = DecodingOptions { no_repeat_ngram: 1, ..at_most(8) };
+        let sequence = run(&[&[7, 7, 8]], &options).remove(0);
+        assert_eq!((sequence.tokens[0], sequence.tokens[2]), (7, 8));
+        assert_ne!(sequence.tokens[1], 7);
     }
 
     #[test]
     fn a_number_that_is_none_is_refused() {
-        let mut script = Script::new(&[&[5]]);
-        script.log_probabilities[0] = f32::NAN;
-        let result = greedy(&mut script, 2, END, &DecodingOptions { max_tokens: 3 });
-        assert!(matches!(result, Err(StepError::NotANumber { step: 0, row: 0 })));
+        let mut search = Greedy::new(&at_most(3), END, 3);
+        let view = StepView { step: 4, first_row: 2, best: &[5], log_probabilities: &[f32::NAN], logits: None };
+        let result = search.advance(&view, &mut Changes::default());
+        assert!(matches!(result, Err(StepError::NotANumber { step: 4, row: 2 })));
     }
 }

@@ -18,24 +18,42 @@ pub enum StepError {
         /// Row of the batch.
         row: usize,
     },
+    /// A search wants what only the CPU gives.
+    #[error(
+        "{0} reads the scores of every token, which stay on the CUDA device\nhint: use --device cpu, or plain greedy decoding"
+    )]
+    OnDevice(&'static str),
 }
 
-/// A batch of rows that advance one token at a time, each with its own cache.
+/// A batch of rows that advance one token at a time, each with its own cache and its own position.
 ///
-/// After [`StepModel::begin`] every row stands at position 0 with the start token as its next input. A step feeds each
-/// row's input; afterwards the most probable token is already in place as the next input, so that a greedy search
-/// writes nothing.
+/// A step feeds each row's input; afterwards the most probable token is already in place as the next input, so that a
+/// greedy search writes nothing. Rows do not see each other.
 pub trait StepModel {
     /// Rows B.
     fn rows(&self) -> usize;
-    /// Positions T that the cache holds: no more steps than that.
+    /// Positions T that the cache holds: no more steps than that for a row.
     fn positions(&self) -> usize;
-    /// Puts every row at position 0 with `start` as input.
-    fn begin(&mut self, start: i64) -> Result<(), StepError>;
-    /// Runs one step.
+    /// Puts a row at position 0 with `start` as input.
+    fn start_row(&mut self, row: usize, start: i64);
+    /// Runs one step of every row.
     fn step(&mut self) -> Result<(), StepError>;
     /// The most probable token of each row after the step, `[B]`.
     fn next_ids(&self) -> &[i64];
     /// Natural-log probability of these tokens, `[B]`.
     fn log_probabilities(&self) -> &[f32];
+    /// Unnormalised scores of every token after the step, `[B, V]` row-major; `None` where they stay on a device.
+    fn logits(&self) -> Option<&[f32]>;
+    /// Makes `token` a row's next input instead of the most probable one.
+    fn feed_row(&mut self, row: usize, token: i64);
+    /// Gives row `to` the past of row `from`.
+    fn copy_row(&mut self, from: usize, to: usize) -> Result<(), StepError>;
+    /// Goes on with these rows alone, in this order; `false` where the model cannot, and nothing has changed.
+    fn keep_rows(&mut self, rows: &[usize]) -> Result<bool, StepError>;
+
+    /// Puts every row at position 0 with `start` as input.
+    fn begin(&mut self, start: i64) -> Result<(), StepError> {
+        (0..self.rows()).for_each(|row| self.start_row(row, start));
+        Ok(())
+    }
 }

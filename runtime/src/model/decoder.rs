@@ -1,178 +1,153 @@
 //! The decoder graph as a [`StepModel`]: caches bound in place, the best token fed back without a copy.
 
-use std::fmt;
-
-use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
-use ort::session::IoBinding;
 use ort::session::Session;
-use ort::value::{Tensor, Value};
-use xreport_models::bundle::{Architecture, interface};
+use xreport_models::bundle::{Architecture, DType};
 
-use crate::decoding::{StepError, StepModel};
+use super::buffers::Buffers;
+use super::encoder::Encoded;
+use super::verifier::Verifier;
+use crate::decoding::{StepError, StepModel, VerifyModel};
 use crate::device::Device;
+
+/// Batches whose buffers are kept for the next time that their size is wanted.
+const SPARE_BATCHES: usize = 6;
 
 /// One decoder session and the buffers of the batch that it works on.
 #[derive(Debug)]
 pub struct Decoder {
     session: Session,
     architecture: Architecture,
+    floats: DType,
     device: Device,
     batch: Option<Buffers>,
-}
-
-/// Tensors of one batch size, each bound once.
-struct Buffers {
-    rows: usize,
-    binding: IoBinding,
-    /// `i64 [B, 1]`: input and, bound in place, output of each step.
-    ids: Tensor<i64>,
-    /// `i32 [B]`, likewise.
-    position: Tensor<i32>,
-    /// `f32 [B, 1]`.
-    log_probability: Tensor<f32>,
-    /// `f32 [B, 1, V]` on the CPU.
-    logits: Option<Tensor<f32>>,
-    /// Kept alive: cached keys and values, `f32 [B, heads, T, head_dims]` per layer.
-    _caches: Vec<Tensor<f32>>,
-}
-
-impl fmt::Debug for Buffers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Buffers for {} rows", self.rows)
-    }
+    spare: Vec<Buffers>,
+    verifier: Option<Verifier>,
 }
 
 impl Decoder {
-    pub(super) fn new(session: Session, architecture: &Architecture, device: Device) -> Self {
-        Self { session, architecture: architecture.clone(), device, batch: None }
+    pub(super) fn new(session: Session, architecture: &Architecture, floats: DType, device: Device) -> Self {
+        Self { session, architecture: architecture.clone(), floats, device, batch: None, spare: vec![], verifier: None }
     }
 
-    /// Takes the images' keys and values for a batch of `rows`; buffers of an earlier batch of that size are reused.
-    pub(super) fn attach(&mut self, rows: usize, cross: &[(String, Value)]) -> Result<(), ort::Error> {
-        let mut batch = match self.batch.take() {
-            Some(batch) if batch.rows == rows => batch,
-            _ => self.allocate(rows)?,
-        };
-        for (name, value) in cross {
-            batch.binding.bind_input(name.as_str(), value)?;
+    pub(super) fn set_verifier(&mut self, session: Session) {
+        self.verifier = Some(Verifier::new(session));
+    }
+
+    /// Makes a batch of `rows` rows the present one; each row then wants its image ([`Decoder::fill`]) and its start.
+    pub fn attach(&mut self, rows: usize) -> Result<(), StepError> {
+        if self.batch.as_ref().is_some_and(|batch| batch.rows() == rows) {
+            return Ok(());
         }
-        self.batch = Some(batch);
+        let batch = match self.spare.iter().position(|batch| batch.rows() == rows) {
+            Some(place) => self.spare.remove(place),
+            None => Buffers::allocate(&self.session, &self.architecture, self.floats, self.device, rows)?,
+        };
+        self.put_aside(batch);
         Ok(())
     }
 
-    fn allocate(&self, rows: usize) -> Result<Buffers, ort::Error> {
-        let host = Allocator::default();
-        let arch = &self.architecture;
-        let mut binding = self.session.create_binding()?;
-        let mut ids = Tensor::<i64>::new(&host, [rows, 1])?;
-        let mut position = Tensor::<i32>::new(&host, [rows])?;
-        let mut log_probability = Tensor::<f32>::new(&host, [rows, 1])?;
-        ids.extract_tensor_mut().1.fill(0);
-        position.extract_tensor_mut().1.fill(0);
-        binding.bind_input(interface::INPUT_IDS, &ids)?;
-        binding.bind_input(interface::POSITION, &position)?;
-        binding.bind_output(interface::NEXT_IDS, &mut ids)?;
-        binding.bind_output(interface::NEXT_POSITION, &mut position)?;
-        binding.bind_output(interface::LOG_PROBABILITY, &mut log_probability)?;
-        let logits = match self.device {
-            Device::Cpu => {
-                let mut logits = Tensor::<f32>::new(&host, [rows, 1, arch.vocabulary])?;
-                binding.bind_output(interface::LOGITS, &mut logits)?;
-                Some(logits)
-            }
-            Device::Cuda(index) => {
-                binding.bind_output_to_device(interface::LOGITS, &device_memory(index)?)?;
-                None
-            }
-        };
-        let mut caches = Vec::new();
-        for layer in 0..arch.decoders {
-            for (past, present) in [
-                (interface::past_key(layer), interface::present_key(layer)),
-                (interface::past_value(layer), interface::present_value(layer)),
-            ] {
-                let mut cache = self.zeroed_cache(&host, rows)?;
-                binding.bind_input(past, &cache)?;
-                binding.bind_output(present, &mut cache)?;
-                caches.push(cache);
-            }
+    /// Goes on with other buffers and keeps the present ones.
+    fn put_aside(&mut self, next: Buffers) {
+        self.spare.extend(self.batch.replace(next));
+        if self.spare.len() > SPARE_BATCHES {
+            self.spare.remove(0);
         }
-        Ok(Buffers { rows, binding, ids, position, log_probability, logits, _caches: caches })
     }
 
-    /// Places beyond a row's position are masked, but a masked place still is a factor: it must hold a finite number.
-    fn zeroed_cache(&self, host: &Allocator, rows: usize) -> Result<Tensor<f32>, ort::Error> {
-        let arch = &self.architecture;
-        let mut cache = Tensor::<f32>::new(host, [rows, arch.heads, arch.max_positions, arch.head_dims])?;
-        cache.extract_tensor_mut().1.fill(0.0);
-        match self.device {
-            Device::Cpu => Ok(cache),
-            Device::Cuda(index) => cache.to(AllocationDevice::CUDA, index),
-        }
+    /// Gives a row the keys and values of image `image` of the encoded ones.
+    pub fn fill(&mut self, row: usize, encoded: &Encoded, image: usize) -> Result<(), StepError> {
+        Ok(self.batch_mut().fill(row, encoded, image)?)
     }
 
     fn batch(&self) -> &Buffers {
         self.batch.as_ref().expect("a batch is attached before the first step")
     }
 
-    /// Unnormalised scores of the last step, `[B, V]` row-major; on the CPU alone.
-    pub fn logits(&self) -> Option<&[f32]> {
-        self.batch().logits.as_ref().map(|logits| logits.extract_tensor().1)
+    fn batch_mut(&mut self) -> &mut Buffers {
+        self.batch.as_mut().expect("a batch is attached before the first step")
     }
 
     /// Overrides the next input token of each row, `[B]`: teacher forcing.
     pub fn feed(&mut self, ids: &[i64]) -> Result<(), StepError> {
-        let cuda = self.device != Device::Cpu;
-        let batch = self.batch.as_mut().expect("a batch is attached before the first step");
-        batch.ids.extract_tensor_mut().1.copy_from_slice(ids);
-        if cuda {
-            batch.binding.bind_input(interface::INPUT_IDS, &batch.ids)?;
-        }
+        self.batch_mut().ids_mut().copy_from_slice(ids);
         Ok(())
     }
 }
 
-fn device_memory(index: i32) -> Result<MemoryInfo<'static>, ort::Error> {
-    MemoryInfo::new(AllocationDevice::CUDA, index, AllocatorType::Device, MemoryType::Default)
-}
-
 impl StepModel for Decoder {
     fn rows(&self) -> usize {
-        self.batch().rows
+        self.batch().rows()
     }
 
     fn positions(&self) -> usize {
         self.architecture.max_positions
     }
 
-    fn begin(&mut self, start: i64) -> Result<(), StepError> {
-        let cuda = self.device != Device::Cpu;
-        let batch = self.batch.as_mut().expect("a batch is attached before the first step");
-        batch.ids.extract_tensor_mut().1.fill(start);
-        batch.position.extract_tensor_mut().1.fill(0);
-        if cuda {
-            batch.binding.bind_input(interface::INPUT_IDS, &batch.ids)?;
-            batch.binding.bind_input(interface::POSITION, &batch.position)?;
-        }
-        Ok(())
+    fn start_row(&mut self, row: usize, start: i64) {
+        let batch = self.batch_mut();
+        batch.ids_mut()[row] = start;
+        batch.positions_mut()[row] = 0;
     }
 
     fn step(&mut self) -> Result<(), StepError> {
         let batch = self.batch.as_mut().expect("a batch is attached before the first step");
-        self.session.run_binding(&batch.binding)?;
-        if self.device != Device::Cpu {
-            // Inputs on the CPU are copied to the device when they are bound, so a step's results are bound again.
-            batch.binding.bind_input(interface::INPUT_IDS, &batch.ids)?;
-            batch.binding.bind_input(interface::POSITION, &batch.position)?;
-        }
-        Ok(())
+        Ok(batch.step(&mut self.session)?)
     }
 
     fn next_ids(&self) -> &[i64] {
-        self.batch().ids.extract_tensor().1
+        self.batch().ids()
     }
 
     fn log_probabilities(&self) -> &[f32] {
-        self.batch().log_probability.extract_tensor().1
+        self.batch().log_probabilities()
+    }
+
+    fn logits(&self) -> Option<&[f32]> {
+        self.batch().logits()
+    }
+
+    fn feed_row(&mut self, row: usize, token: i64) {
+        self.batch_mut().ids_mut()[row] = token;
+    }
+
+    fn copy_row(&mut self, from: usize, to: usize) -> Result<(), StepError> {
+        if self.device != Device::Cpu {
+            return Err(StepError::OnDevice("beam search"));
+        }
+        self.batch_mut().copy_row(from, to);
+        Ok(())
+    }
+
+    fn keep_rows(&mut self, rows: &[usize]) -> Result<bool, StepError> {
+        if self.device != Device::Cpu {
+            return Ok(false);
+        }
+        let before = self.batch.take().expect("a batch is attached before the first step");
+        self.attach(rows.len())?;
+        self.batch_mut().take_rows(&before, rows);
+        self.spare.push(before);
+        Ok(true)
+    }
+}
+
+impl VerifyModel for Decoder {
+    fn verify(&mut self, tokens: &[i64], place: usize) -> Result<(), StepError> {
+        let batch = self.batch.as_mut().expect("a batch is attached before the first step");
+        assert_eq!(batch.rows(), 1, "guesses are checked for one report at a time");
+        Ok(self.verifier.as_mut().expect("guessing was prepared").verify(batch, tokens, place)?)
+    }
+
+    fn top_ids(&self) -> &[i64] {
+        self.verifier.as_ref().expect("guessing was prepared").top_ids()
+    }
+
+    fn top_log_probabilities(&self) -> &[f32] {
+        self.verifier.as_ref().expect("guessing was prepared").top_log_probabilities()
+    }
+
+    fn resume_at(&mut self, token: i64, place: usize) {
+        let batch = self.batch_mut();
+        batch.ids_mut()[0] = token;
+        batch.positions_mut()[0] = place as i32;
     }
 }

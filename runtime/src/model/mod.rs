@@ -1,17 +1,20 @@
 //! A bundle's graphs as ONNX Runtime sessions.
 
+mod buffers;
 mod decoder;
 mod features;
+mod encoder;
+mod floats;
 mod session;
+mod verifier;
 
 use std::path::Path;
 
-use ort::session::Session;
-use ort::value::{Tensor, Value};
 use thiserror::Error;
-use xreport_models::bundle::{Architecture, Bundle, BundleError, interface};
+use xreport_models::bundle::{Architecture, Bundle, BundleError, VariantRequest};
 
 pub use decoder::Decoder;
+pub use encoder::{Encoded, Encoder};
 
 use crate::decoding::StepError;
 use crate::device::{Device, DeviceRequest};
@@ -45,12 +48,14 @@ pub enum ModelError {
 }
 
 /// How sessions are made.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct SessionOptions {
     /// Where to run.
     pub device: DeviceRequest,
     /// Threads within an operator; 0: one per core.
     pub threads: usize,
+    /// Which of the bundle's variants to run.
+    pub variant: VariantRequest,
 }
 
 impl SessionOptions {
@@ -69,7 +74,7 @@ pub struct Model {
     architecture: Architecture,
     variant: String,
     device: Device,
-    encoder: Session,
+    encoder: Encoder,
     decoder: Decoder,
     /// Why CUDA is not used although `auto` tried it.
     fallback: Option<String>,
@@ -102,7 +107,7 @@ impl Model {
     }
 
     fn on(bundle: &Bundle, device: Device, options: &SessionOptions) -> Result<Self, ModelError> {
-        Self::of_variant(bundle, &bundle.variant(device.provider())?.name.clone(), device, options)
+        Self::of_variant(bundle, &bundle.choose(device.provider(), options.variant)?.name, device, options)
     }
 
     /// Makes the sessions of a named variant on a device; the trainer checks the CUDA form on the CPU with it.
@@ -125,8 +130,8 @@ impl Model {
             architecture: manifest.architecture.clone(),
             variant: variant.name.clone(),
             device,
-            encoder,
-            decoder: Decoder::new(decoder, &manifest.architecture, device),
+            encoder: Encoder::new(encoder, &manifest.architecture),
+            decoder: Decoder::new(decoder, &manifest.architecture, variant.precision.floats(), device),
             fallback: None,
         })
     }
@@ -154,20 +159,28 @@ impl Model {
     /// Encodes `rows` images, `u8 [rows, H, W, C]` row-major, and hands their keys and values to the decoder, which is
     /// then ready to begin.
     pub fn encode(&mut self, rows: usize, pixels: Vec<u8>) -> Result<&mut Decoder, ModelError> {
-        let arch = &self.architecture;
-        let shape = [rows, arch.image_height, arch.image_width, arch.image_channels];
-        let images = Tensor::from_array((shape, pixels))?;
-        let mut outputs = self.encoder.run(ort::inputs![interface::IMAGE => images])?;
-        let cross: Vec<(String, Value)> = (0..arch.decoders)
-            .flat_map(|layer| [interface::cross_key(layer), interface::cross_value(layer)])
-            .map(|name| {
-                let value = outputs.remove(&name).expect("the bundle's interface was checked when it was loaded");
-                (name, value)
-            })
-            .collect();
-        drop(outputs);
-        self.decoder.attach(rows, &cross)?;
+        let encoded = self.encoder.encode(rows, pixels)?;
+        self.decoder.attach(rows)?;
+        for row in 0..rows {
+            self.decoder.fill(row, &encoded, row)?;
+        }
         Ok(&mut self.decoder)
+    }
+
+    /// Prepares the check of guessed tokens; `false` where the bundle, the variant or the device has none.
+    pub fn prepare_guessing(&mut self, bundle: &Bundle, options: &SessionOptions) -> Result<bool, ModelError> {
+        let variant = bundle.manifest().variants.iter().find(|variant| variant.name == self.variant);
+        let Some(verifier) = variant.and_then(|variant| variant.verifier.as_ref()) else { return Ok(false) };
+        if self.device != Device::Cpu {
+            return Ok(false);
+        }
+        self.decoder.set_verifier(session::open(bundle, verifier, self.device, options.resolved_threads())?);
+        Ok(true)
+    }
+
+    /// Encoder and decoder, to be driven apart.
+    pub fn parts(&mut self) -> (&mut Encoder, &mut Decoder) {
+        (&mut self.encoder, &mut self.decoder)
     }
 }
 

@@ -45,6 +45,9 @@ pub struct ResultRow {
     /// Natural-log probability of each of them, and of the end where it was said, separated by spaces; likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_probabilities: Option<String>,
+    /// The further hypotheses of a beam search, best first, as a JSON array; where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alternatives: Option<String>,
     /// What the draft says of itself.
     pub notice: String,
 }

@@ -153,13 +153,13 @@ fn a_newer_format_is_refused_with_the_remedy() {
     let place = with_model();
     let text = place.read("model/bundle.json");
     // A newer program would seal it; a layout that is not even known must not matter.
-    reseal(&place.path("model"), |manifest| manifest["format_version"] = json!(2));
+    reseal(&place.path("model"), |manifest| manifest["format_version"] = json!(3));
     let said = refused(&place, "model", "bundle.json");
-    assert!(said.contains("format version 2, this program reads up to 1") && said.contains("update xreport"), "{said}");
+    assert!(said.contains("format version 3, this program reads up to 2") && said.contains("update xreport"), "{said}");
     place.write("model/bundle.json", r#"{"format_version": 9, "all": "else is different"}"#);
     let said = refused(&place, "model", "bundle.json");
     assert!(said.contains("format version 9"), "{said}");
-    place.write("model/bundle.json", text.replacen("\"format_version\": 1,", "", 1));
+    place.write("model/bundle.json", text.replacen("\"format_version\": 2,", "", 1));
     let said = refused(&place, "model", "bundle.json");
     assert!(said.contains("no `format_version`"), "{said}");
 }

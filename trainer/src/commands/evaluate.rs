@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use xreport_runtime::device::DeviceRequest;
+use xreport_runtime::device::{DeviceRequest, PrecisionRequest};
 use xreport_trainer::evaluation::{EvaluateRequest, Evaluation, evaluate};
 
 use super::paths;
@@ -35,6 +35,9 @@ pub struct Evaluate {
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     device: DeviceRequest,
+    /// Number format: auto, fp32, int8 or fp16
+    #[arg(long, default_value = "auto")]
+    precision: PrecisionRequest,
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
@@ -51,6 +54,7 @@ impl Evaluate {
             against: self.against,
             out: self.out,
             device: self.device,
+            precision: self.precision.0,
         };
         let evaluation = evaluate(&request)?;
         if self.json {

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use xreport_trainer::export::export_checkpoint;
+use xreport_models::bundle::{Agreement, Precision};
+use xreport_trainer::export::{ExportOptions, export_checkpoint};
 
 use super::paths;
 
@@ -18,13 +19,39 @@ pub struct Export {
     /// Images whose greedy text is compared with libtorch's full recomputation, at most the 200 beside the checkpoint
     #[arg(long, value_name = "N", default_value_t = 64)]
     texts: usize,
+    /// Number formats of the variants, separated by commas: fp32, int8 (CPU), fp16 (CUDA)
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "fp32")]
+    precision: Vec<Precision>,
+    /// Add a table of what usually follows what in the training reports (only what reports of at least 10 patients
+    /// share), from which `xreport generate --guess-ahead` guesses tokens
+    #[arg(long)]
+    ngrams: bool,
 }
 
 impl Export {
     pub fn run(self) -> anyhow::Result<()> {
         let checkpoint = self.checkpoint.map_or_else(paths::newest_checkpoint, Ok)?;
-        let (manifest, verified) = export_checkpoint(&checkpoint, &self.out, self.texts)?;
+        let mut precisions = self.precision;
+        precisions.sort_by_key(|precision| precision.as_str());
+        precisions.dedup();
+        let options = ExportOptions { texts: self.texts, precisions, ngrams: self.ngrams };
+        let (manifest, verified) = export_checkpoint(&checkpoint, &self.out, &options)?;
         println!("bundle `{}` ({}) -> {}", manifest.name, manifest.id, self.out.display());
+        for (variant, agreement) in &verified.agreements {
+            println!("{}", described(variant, agreement));
+        }
+        for (variant, counts) in &verified.guesses {
+            let calls = (counts.verifications + counts.steps).max(1);
+            println!(
+                "{variant:<15} guesses {} tokens ahead, {} right; {:.2} tokens per call, texts unchanged",
+                counts.guessed,
+                counts.taken,
+                counts.said as f64 / calls as f64
+            );
+        }
+        if verified.variants.is_empty() {
+            return Ok(());
+        }
         println!(
             "checked against libtorch: {} reports, {} steps, logits within {:.2e}, {} greedy texts equal, {} part at a tie; variants {}",
             verified.reports,
@@ -36,4 +63,17 @@ impl Export {
         );
         Ok(())
     }
+}
+
+/// One line on how a variant agrees with libtorch.
+fn described(variant: &str, agreement: &Agreement) -> String {
+    let f1 = agreement.phantom_f1.map_or_else(String::new, |f1| format!(", F1 of phantoms {f1:.4}"));
+    format!(
+        "{variant:<15} {:.4} of {} tokens agree, {} of {} greedy texts equal, logits within {:.2e}{f1}",
+        agreement.token_agreement,
+        agreement.tokens,
+        agreement.equal_texts,
+        agreement.texts,
+        agreement.largest_logit_difference
+    )
 }

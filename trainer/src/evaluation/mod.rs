@@ -21,7 +21,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use serde::Serialize;
 use xreport_models::atomic::write_file;
-use xreport_models::bundle::Bundle;
+use xreport_models::bundle::{Bundle, Precision, VariantRequest};
 use xreport_runtime::device::DeviceRequest;
 use xreport_runtime::drafting::{Draft, Drafter};
 use xreport_runtime::model::SessionOptions;
@@ -57,6 +57,8 @@ pub struct EvaluateRequest {
     pub out: PathBuf,
     /// Where the model runs.
     pub device: DeviceRequest,
+    /// Number format; none: the fastest that agrees well enough.
+    pub precision: Option<Precision>,
 }
 
 /// Everything that an evaluation found; `results.json`.
@@ -117,7 +119,11 @@ pub fn evaluate(request: &EvaluateRequest) -> anyhow::Result<Evaluation> {
     let loaded = load(request, &dataset, &bundle, &settings)?;
     let pool = training_reports::find(request, &dataset, &loaded, &bundle, &settings)?;
     let batch = settings.evaluation.batch_size;
-    let session = SessionOptions { device: request.device, threads: settings.training.num_processors };
+    let session = SessionOptions {
+        device: request.device,
+        threads: settings.training.num_processors,
+        variant: VariantRequest { precision: request.precision, batch_size: batch },
+    };
     let mut drafter = Drafter::new(&bundle, &session, None)?;
     let images: Vec<&[u8]> = (0..loaded.images.len()).map(|index| loaded.images.get(index)).collect();
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tch::Device;
-use xreport_models::bundle::{Manifest, Provenance};
+use xreport_models::bundle::{Manifest, Precision, Provenance};
 
 use super::{Trained, Verified, export};
 use crate::network::{Network, NetworkConfig};
@@ -14,11 +14,29 @@ use crate::training::{load_verification, random_verification, tokenizer};
 const RANDOM_REPORTS: usize = 4;
 
 /// Greedy texts that are compared when a run ends.
-pub const TEXTS: usize = 16;
+const TEXTS: usize = 16;
+
+/// What an export writes and how long it checks.
+#[derive(Debug, Clone)]
+pub struct ExportOptions {
+    /// Images whose greedy text is compared.
+    pub texts: usize,
+    /// Number formats of the variants.
+    pub precisions: Vec<Precision>,
+    /// Whether the bundle gets a table of n-grams, to guess tokens ahead.
+    pub ngrams: bool,
+}
+
+impl Default for ExportOptions {
+    /// What a training run writes when it ends.
+    fn default() -> Self {
+        Self { texts: TEXTS, precisions: vec![Precision::Fp32], ngrams: false }
+    }
+}
 
 /// Exports the best state of the checkpoint in `folder` (its last, where none is best yet) to `out`, checked on the
-/// studies beside it: logits on the first 64, greedy texts on the first `texts`.
-pub fn export_checkpoint(folder: &Path, out: &Path, texts: usize) -> anyhow::Result<(Manifest, Verified)> {
+/// studies beside it: logits on the first 64, greedy texts on the first `texts` of the options.
+pub fn export_checkpoint(folder: &Path, out: &Path, options: &ExportOptions) -> anyhow::Result<(Manifest, Verified)> {
     let best = folder.join(BEST);
     let stored = checkpoint::read(&if best.is_file() { best } else { folder.join(LAST) })?;
     let state = &stored.state;
@@ -34,6 +52,7 @@ pub fn export_checkpoint(folder: &Path, out: &Path, texts: usize) -> anyhow::Res
         Err(error) => return Err(error),
     };
     let tokenizer = tokenizer()?;
+    let ngrams = if options.ngrams { Some(super::ngrams::count(state, &tokenizer)?) } else { None };
     let preprocessing = state.settings.preprocessing();
     let full = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
     let name = full.file_name().map_or_else(|| "checkpoint".to_owned(), |name| name.to_string_lossy().into_owned());
@@ -46,6 +65,8 @@ pub fn export_checkpoint(folder: &Path, out: &Path, texts: usize) -> anyhow::Res
         preprocessing: &preprocessing,
         name: &name,
         notice: &state.notice,
+        precisions: &options.precisions,
+        ngrams: ngrams.as_ref(),
         provenance: Provenance {
             exported_by: format!("xreport-train {}", env!("CARGO_PKG_VERSION")),
             step: state.step,
@@ -54,5 +75,5 @@ pub fn export_checkpoint(folder: &Path, out: &Path, texts: usize) -> anyhow::Res
             metrics: serde_json::to_value(state.latest)?,
         },
     };
-    Ok(export(&trained, &set, texts, out)?)
+    Ok(export(&trained, &set, options.texts, out)?)
 }

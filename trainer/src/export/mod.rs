@@ -3,6 +3,7 @@
 mod card;
 mod checkpoint;
 mod graphs;
+mod ngrams;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -11,12 +12,13 @@ use std::path::Path;
 
 use tch::Tensor;
 use thiserror::Error;
-use xreport_models::bundle::{BundleError, Manifest, Provenance};
+use xreport_models::bundle::{BundleDraft, BundleError, MODEL_CARD, Manifest, Precision, Provenance};
 use xreport_models::image::Preprocessing;
+use xreport_models::ngrams::NgramTable;
 use xreport_models::text::{Tokenizer, Vocabulary};
 use xreport_runtime::model::ModelError;
 
-pub use checkpoint::{TEXTS, export_checkpoint};
+pub use checkpoint::{ExportOptions, export_checkpoint};
 pub use graphs::bundle_draft;
 pub use verify::{VerificationSet, Verified};
 
@@ -41,6 +43,10 @@ pub struct Trained<'a> {
     pub name: &'a str,
     /// What results say of themselves.
     pub notice: &'a str,
+    /// Number formats of the variants to write.
+    pub precisions: &'a [Precision],
+    /// What usually follows what in the training reports, where tokens are to be guessed ahead.
+    pub ngrams: Option<&'a NgramTable>,
     /// Where the weights come from.
     pub provenance: Provenance,
 }
@@ -72,6 +78,28 @@ pub enum ExportError {
         /// What is allowed.
         bound: f64,
     },
+    /// Guessing ahead changes a text.
+    #[error(
+        "variant `{variant}` writes another text for check image {image} when it guesses ahead\nhint: no bundle was written; export without --ngrams, and please report it with the checkpoint's settings"
+    )]
+    Guessing {
+        /// The variant.
+        variant: String,
+        /// Which image of the check.
+        image: usize,
+    },
+    /// A variant of lower precision is further off than its number format explains.
+    #[error(
+        "variant `{variant}` disagrees with libtorch: its logits are off by {error:.1} % of their spread, at most {bound:.0} % is allowed\nhint: no bundle was written; export without this precision, and please report it with the checkpoint's settings"
+    )]
+    Precision {
+        /// The variant.
+        variant: String,
+        /// Root of the mean squared difference over the logits' standard deviation, in percent.
+        error: f64,
+        /// What is allowed.
+        bound: f64,
+    },
     /// A greedy text differs.
     #[error(
         "variant `{variant}` writes another text than libtorch for check image {image}, from token {token} on\nhint: no bundle was written; this is a fault of the program: please report it with the checkpoint's settings"
@@ -97,9 +125,19 @@ pub fn export(
 ) -> Result<(Manifest, Verified), ExportError> {
     let reference = verify::Reference::compute(trained, set, texts);
     let mut verified = None;
-    let manifest = bundle_draft(trained).write(out, |folder| -> Result<(), ExportError> {
-        verified = Some(reference.check(folder)?);
-        Ok(())
+    let manifest = bundle_draft(trained).write(out, |folder, draft| {
+        verified = Some(checked(&reference, folder, draft)?);
+        Ok::<_, ExportError>(())
     })?;
     Ok((manifest, verified.expect("a written bundle was checked")))
+}
+
+/// Checks the bundle in `folder`, and enters what was measured into its draft.
+fn checked(reference: &verify::Reference, folder: &Path, draft: &mut BundleDraft) -> Result<Verified, ExportError> {
+    let verified = reference.check(folder)?;
+    for (variant, (_, agreement)) in draft.manifest.variants.iter_mut().zip(&verified.agreements) {
+        variant.agreement = Some(*agreement);
+    }
+    draft.files.insert(MODEL_CARD.to_owned(), card::model_card(&draft.manifest).into_bytes());
+    Ok(verified)
 }

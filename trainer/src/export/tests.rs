@@ -15,6 +15,7 @@ struct Sample {
     flat: Tensor,
     statistics: RunningStatistics,
     vocabulary: Vocabulary,
+    precisions: &'static [Precision],
 }
 
 impl Sample {
@@ -36,7 +37,7 @@ impl Sample {
             *mean = Tensor::linspace(-0.2, 0.3, mean.size1().unwrap(), (tch::Kind::Float, Device::Cpu));
             *variance = Tensor::linspace(0.5, 2.0, variance.size1().unwrap(), (tch::Kind::Float, Device::Cpu));
         }
-        Self { settings, network, flat, statistics, vocabulary }
+        Self { settings, network, flat, statistics, vocabulary, precisions: &[Precision::Fp32] }
     }
 
     fn export(&self, reference: &Self) -> Result<Verified, ExportError> {
@@ -50,7 +51,7 @@ impl Sample {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("bundle");
         let mut verified = None;
-        let written = bundle_draft(&trained(self)).write(&out, |folder| -> Result<(), ExportError> {
+        let written = bundle_draft(&trained(self)).write(&out, |folder, _| -> Result<(), ExportError> {
             verified = Some(reference.check(folder)?);
             Ok(())
         });
@@ -70,6 +71,8 @@ fn trained<'a>(sample: &'a Sample, tokenizer: &'a Tokenizer, preprocessing: &'a 
         preprocessing,
         name: "test",
         notice: "a test",
+        precisions: sample.precisions,
+        ngrams: None,
         provenance: Provenance {
             exported_by: "a test".into(),
             step: 0,
@@ -95,6 +98,33 @@ fn onnx_runtime_computes_what_libtorch_computes() {
         let verified = sample.export(&sample).unwrap_or_else(|error| panic!("{assignments:?}: {error}"));
         assert_eq!(verified.variants, ["fp32-cpu", "fp32-cuda"], "{assignments:?}");
         assert!(verified.steps > 40 && verified.texts == 5, "{verified:?}");
+    }
+}
+
+#[test]
+fn lower_precisions_come_close_and_are_measured() {
+    // Widths that blocks of 64 divide, and some that no block does.
+    for assignments in [&["model.EMBEDDING_DIMS=64"][..], &["model.EMBEDDING_DIMS=36"]] {
+        let sample = Sample { precisions: &[Precision::Int8, Precision::Fp16], ..Sample::new(assignments) };
+        let verified = sample.export(&sample).unwrap_or_else(|error| panic!("{assignments:?}: {error}"));
+        assert!(verified.variants.is_empty(), "{verified:?}");
+        let names: Vec<&str> = verified.agreements.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["int8-cpu", "int8-batch-cpu", "fp16-cuda"], "{assignments:?}");
+        for (name, agreement) in &verified.agreements {
+            assert!(agreement.token_agreement > 0.8, "{name}: {agreement:?}");
+            assert!(agreement.largest_logit_difference > 1e-6, "{name} is in full precision: {agreement:?}");
+            assert_eq!((agreement.texts, agreement.phantom_f1), (5, None), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_quantised_export_of_other_weights_is_refused() {
+    let sample = Sample::new(&["model.EMBEDDING_DIMS=64"]);
+    for precisions in [&[Precision::Int8][..], &[Precision::Fp16]] {
+        let other = Sample { precisions, ..Sample::new(&["model.EMBEDDING_DIMS=64", "training.SEED=8"]) };
+        let error = other.export(&sample).expect_err("other weights");
+        assert!(matches!(error, ExportError::Precision { .. }), "{error}");
     }
 }
 

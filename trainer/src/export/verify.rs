@@ -6,19 +6,23 @@
 use std::path::Path;
 
 use tch::{Kind, Tensor};
-use xreport_models::bundle::Bundle;
-use xreport_runtime::decoding::StepModel;
+use xreport_models::bundle::{Agreement, Bundle, Precision, Variant};
+use xreport_runtime::decoding::{GuessCounts, Guessing, StepModel};
 use xreport_runtime::device::{Device, DeviceRequest};
 use xreport_runtime::drafting::Drafter;
 use xreport_runtime::model::{Model, ModelError, SessionOptions};
 
 use super::{ExportError, Trained};
 use crate::network::{RunningStatistics, Weights, tensor_values};
+use crate::phantoms::{Pair, observations_in, score::score};
 
 /// Largest difference of a logit that is allowed, absolute.
 const LOGIT_BOUND: f64 = 1e-4;
 /// Two best tokens closer than this are a tie: either may be said.
 const TIE: f64 = 2.0 * LOGIT_BOUND;
+/// Largest error of a lower precision's logits, in percent of their spread: a wrong graph is off by about 100.
+const INT8_BOUND: f64 = 10.0;
+const FP16_BOUND: f64 = 2.0;
 /// Reports on which logits are compared.
 const LOGIT_REPORTS: usize = 64;
 /// Reports that run together.
@@ -40,14 +44,49 @@ pub struct Verified {
     pub reports: usize,
     /// Decoder steps compared, in each variant.
     pub steps: usize,
-    /// Largest difference of a logit over all variants.
+    /// Largest difference of a logit over all variants in fp32.
     pub largest_logit_difference: f64,
     /// Greedy texts compared, in each variant.
     pub texts: usize,
-    /// Texts that part at a tie of the two best tokens.
+    /// Texts in fp32 that part at a tie of the two best tokens.
     pub ties: usize,
-    /// Variants compared, all on the CPU.
+    /// Variants in fp32 that were compared, all on the CPU.
     pub variants: Vec<String>,
+    /// What was measured of each variant, of whatever precision, in the manifest's order.
+    pub agreements: Vec<(String, Agreement)>,
+    /// How guessing ahead went, for each variant that can: the texts were the same with it and without.
+    #[serde(skip)]
+    pub guesses: Vec<(String, GuessCounts)>,
+}
+
+/// How a variant's logits differ from libtorch's, teacher-forced over whole reports.
+#[derive(Debug, Clone, Copy, Default)]
+struct LogitDifference {
+    largest: f64,
+    /// Sum of the squared differences; and of the squared distances of the reference's logits from their mean.
+    squares: [f64; 2],
+    tokens: usize,
+    /// Tokens for which both have the same most probable successor.
+    agreed: usize,
+}
+
+impl LogitDifference {
+    fn add(&mut self, found: &[f32], expected: &[f32]) {
+        self.largest = self.largest.max(largest_difference(found, expected));
+        let mean = expected.iter().map(|&x| f64::from(x)).sum::<f64>() / expected.len() as f64;
+        for (&found, &expected) in found.iter().zip(expected) {
+            self.squares[0] += (f64::from(found) - f64::from(expected)).powi(2);
+            self.squares[1] += (f64::from(expected) - mean).powi(2);
+        }
+        self.tokens += 1;
+        self.agreed += usize::from(best(found) == best(expected));
+    }
+
+    /// Root of the mean squared difference in percent of the logits' standard deviation.
+    fn percent(&self) -> f64 {
+        let share = (self.squares[0] / self.squares[1].max(f64::MIN_POSITIVE)).sqrt() * 100.0;
+        if share.is_nan() { f64::INFINITY } else { share }
+    }
 }
 
 /// libtorch's side of the comparison.
@@ -94,7 +133,7 @@ impl<'a> Reference<'a> {
         &self.set.reports[..LOGIT_REPORTS.min(self.set.reports.len())]
     }
 
-    /// Compares every variant of the bundle in `folder`, on the CPU.
+    /// Compares every variant of the bundle in `folder`, on the CPU: fp32 must agree, other precisions are measured.
     pub(super) fn check(&self, folder: &Path) -> Result<Verified, ExportError> {
         let bundle = Bundle::load(folder)?;
         let mut verified = Verified {
@@ -104,30 +143,45 @@ impl<'a> Reference<'a> {
             texts: self.greedy.len(),
             ties: 0,
             variants: Vec::new(),
+            agreements: Vec::new(),
+            guesses: Vec::new(),
         };
         for variant in &bundle.manifest().variants {
             let difference = self.compare_logits(&bundle, &variant.name)?;
-            if difference > LOGIT_BOUND {
-                let variant = variant.name.clone();
-                return Err(ExportError::Logits { variant, difference, bound: LOGIT_BOUND });
+            within_bounds(variant, &difference)?;
+            let texts = self.compare_texts(&bundle, variant)?;
+            if variant.precision == Precision::Fp32 {
+                verified.largest_logit_difference = verified.largest_logit_difference.max(difference.largest);
+                verified.ties += texts.parted;
+                verified.variants.push(variant.name.clone());
             }
-            verified.largest_logit_difference = verified.largest_logit_difference.max(difference);
-            verified.ties += self.compare_texts(&bundle, &variant.name)?;
-            verified.variants.push(variant.name.clone());
+            let agreement = Agreement {
+                reports: verified.reports,
+                tokens: difference.tokens,
+                token_agreement: difference.agreed as f64 / difference.tokens.max(1) as f64,
+                largest_logit_difference: difference.largest,
+                texts: verified.texts,
+                equal_texts: verified.texts - texts.parted,
+                phantom_f1: texts.phantom_f1,
+            };
+            verified.agreements.push((variant.name.clone(), agreement));
+            if variant.verifier.is_some() {
+                verified.guesses.push((variant.name.clone(), self.compare_guessing(&bundle, variant)?));
+            }
         }
         Ok(verified)
     }
 
     fn model(bundle: &Bundle, variant: &str) -> Result<Model, ModelError> {
-        let options = SessionOptions { device: DeviceRequest::Cpu, threads: 0 };
+        let options = SessionOptions { device: DeviceRequest::Cpu, ..SessionOptions::default() };
         Model::of_variant(bundle, variant, Device::Cpu, &options)
     }
 
-    /// The largest difference of a logit, teacher-forced over whole reports.
-    fn compare_logits(&self, bundle: &Bundle, variant: &str) -> Result<f64, ExportError> {
+    /// How the logits differ, teacher-forced over whole reports.
+    fn compare_logits(&self, bundle: &Bundle, variant: &str) -> Result<LogitDifference, ExportError> {
         let _no_grad = tch::no_grad_guard();
         let mut model = Self::model(bundle, variant)?;
-        let mut largest = 0f64;
+        let mut difference = LogitDifference::default();
         for (images, reports) in self.set.images.chunks(BATCH).zip(self.reports().chunks(BATCH)) {
             let images = &images[..reports.len()];
             let inputs = padded(reports).to_device(self.trained.flat.device());
@@ -144,22 +198,28 @@ impl<'a> Reference<'a> {
                 let vocabulary = found.len() / reports.len();
                 for row in (0..reports.len()).filter(|&row| step < reports[row].len()) {
                     let place = row * vocabulary..(row + 1) * vocabulary;
-                    largest = largest.max(largest_difference(&found[place.clone()], &expected[place]));
+                    difference.add(&found[place.clone()], &expected[place]);
                 }
             }
         }
-        Ok(largest)
+        Ok(difference)
     }
 
-    /// Compares greedy texts; the number that part at a tie.
-    fn compare_texts(&self, bundle: &Bundle, variant: &str) -> Result<usize, ExportError> {
-        let mut drafter = Drafter::with_model(bundle, Self::model(bundle, variant)?, None)?;
+    /// Compares greedy texts; in fp32 they may part at ties only.
+    fn compare_texts(&self, bundle: &Bundle, variant: &Variant) -> Result<Texts, ExportError> {
+        let mut drafter = Drafter::with_model(bundle, Self::model(bundle, &variant.name)?, None)?;
         let end = self.trained.vocabulary.end();
-        let mut ties = 0;
+        let mut parted = 0;
+        let mut pairs = Vec::new();
         for (first, images) in (0..).step_by(BATCH).zip(self.set.images[..self.greedy.len()].chunks(BATCH)) {
             let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
             for (row, draft) in drafter.draft(&images)?.into_iter().enumerate() {
-                let expected = &self.greedy[first + row];
+                let image = first + row;
+                if let Some(report) = self.set.reports.get(image).filter(|_| self.of_phantoms()) {
+                    let truth = observations_in(&drafter.text(&report[1..]));
+                    pairs.push(Pair::from_text(truth, &draft.text));
+                }
+                let expected = &self.greedy[image];
                 let tokens: Vec<u32> = expected.iter().map(|(token, _)| *token).collect();
                 let spoken: Vec<u32> = tokens.iter().copied().filter(|&token| token != end).collect();
                 if draft.sequence.tokens == spoken {
@@ -167,15 +227,63 @@ impl<'a> Reference<'a> {
                 }
                 let found = draft.sequence.tokens.iter().copied().chain([end]);
                 let token = tokens.iter().zip(found).take_while(|(a, b)| **a == *b).count();
-                if expected.get(token).is_some_and(|(_, margin)| *margin < TIE) {
-                    ties += 1;
-                } else {
-                    return Err(ExportError::Text { variant: variant.to_owned(), image: first + row, token });
+                parted += 1;
+                let tie = expected.get(token).is_some_and(|(_, margin)| *margin < TIE);
+                if variant.precision == Precision::Fp32 && !tie {
+                    return Err(ExportError::Text { variant: variant.name.clone(), image, token });
                 }
             }
         }
-        Ok(ties)
+        let phantom_f1 = (!pairs.is_empty()).then(|| score(&pairs).micro.f1);
+        Ok(Texts { parted, phantom_f1 })
     }
+
+    /// Checks that guessing ahead changes no text.
+    fn compare_guessing(&self, bundle: &Bundle, variant: &Variant) -> Result<GuessCounts, ExportError> {
+        let session = SessionOptions { device: DeviceRequest::Cpu, ..SessionOptions::default() };
+        let mut plain = Drafter::with_model(bundle, Self::model(bundle, &variant.name)?, None)?;
+        let mut guessing = Drafter::with_model(bundle, Self::model(bundle, &variant.name)?, None)?;
+        guessing.guess_ahead(bundle, &session, Guessing::default())?;
+        for (image, pixels) in self.set.images[..self.greedy.len()].iter().enumerate() {
+            if plain.draft(&[pixels])?[0].sequence.tokens != guessing.draft(&[pixels])?[0].sequence.tokens {
+                return Err(ExportError::Guessing { variant: variant.name.clone(), image });
+            }
+        }
+        Ok(guessing.guesses())
+    }
+
+    /// Whether the reports are those of phantoms, whose claims can be read.
+    fn of_phantoms(&self) -> bool {
+        self.trained.notice.contains("phantoms")
+    }
+}
+
+/// What a comparison of greedy texts found.
+#[derive(Debug, Clone, Copy)]
+struct Texts {
+    /// Texts that part from libtorch's.
+    parted: usize,
+    /// For phantoms: F1 of the claims against those of the data set's reports.
+    phantom_f1: Option<f64>,
+}
+
+fn within_bounds(variant: &Variant, difference: &LogitDifference) -> Result<(), ExportError> {
+    let name = variant.name.clone();
+    let bound = match variant.precision {
+        Precision::Fp32 if difference.largest > LOGIT_BOUND => {
+            return Err(ExportError::Logits { variant: name, difference: difference.largest, bound: LOGIT_BOUND });
+        }
+        Precision::Fp32 => return Ok(()),
+        Precision::Int8 => INT8_BOUND,
+        Precision::Fp16 => FP16_BOUND,
+    };
+    let error = difference.percent();
+    if error > bound { Err(ExportError::Precision { variant: name, error, bound }) } else { Ok(()) }
+}
+
+/// Place of the largest score, the first of equals.
+fn best(scores: &[f32]) -> usize {
+    scores.iter().enumerate().fold(0, |best, (place, score)| if *score > scores[best] { place } else { best })
 }
 
 /// The largest |a − b|; infinity where one is not a number, which `max` alone would swallow.

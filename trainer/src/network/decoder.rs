@@ -87,14 +87,58 @@ impl TextDecoder {
         form: StepForm,
         inputs: &StepInputs,
     ) -> Vec<Value> {
-        let [vocabulary, positions, dims] = self.shape;
-        let token_table = graph.weight(&[vocabulary, dims], &weights.values(self.tokens));
+        let [_, positions, dims] = self.shape;
+        let embedded = self.emit_embedded(graph, weights, &inputs.ids);
         let position_table = graph.weight(&[positions, dims], &weights.values(self.positions));
-        let embedded = graph.gather_rows(&token_table, &inputs.ids);
         let place = graph.gather_rows(&position_table, &inputs.position);
         let place = graph.unsqueeze(&place, 1);
-        let mut x = graph.add(&embedded, &place);
+        let x = graph.add(&embedded, &place);
+        let (hidden, presents) = self.emit_layers(graph, weights, form, x, inputs);
+        let logits = self.head.emit_named(graph, weights, &hidden, interface::LOGITS);
+        let names = StepNames {
+            next_ids: interface::NEXT_IDS,
+            log_probability: interface::LOG_PROBABILITY,
+            next_position: interface::NEXT_POSITION,
+        };
+        let [next, log_probability, next_position] = graph.step_outputs(&logits, &inputs.position, &names);
+        [next, log_probability, logits, next_position].into_iter().chain(presents).collect()
+    }
 
+    /// The verifier: several tokens of one row, `places` the position of each, `i32 [1, N]`. Its outputs in the order of
+    /// `GraphInterface::verifier`.
+    pub fn emit_verifier(
+        &self,
+        graph: &mut GraphBuilder,
+        weights: &Weights,
+        places: &Value,
+        inputs: &StepInputs,
+    ) -> Vec<Value> {
+        let [_, positions, dims] = self.shape;
+        let embedded = self.emit_embedded(graph, weights, &inputs.ids);
+        let position_table = graph.weight(&[positions, dims], &weights.values(self.positions));
+        let place = graph.gather_rows(&position_table, places);
+        let x = graph.add(&embedded, &place);
+        let (hidden, presents) = self.emit_layers(graph, weights, StepForm::GroupQuery, x, inputs);
+        let logits = self.head.emit(graph, weights, &hidden);
+        let names = [interface::TOP_IDS, interface::TOP_LOG_PROBABILITIES];
+        graph.best_two(&logits, names).into_iter().chain(presents).collect()
+    }
+
+    fn emit_embedded(&self, graph: &mut GraphBuilder, weights: &Weights, ids: &Value) -> Value {
+        let [vocabulary, _, dims] = self.shape;
+        let table = graph.weight(&[vocabulary, dims], &weights.values(self.tokens));
+        graph.gather_rows(&table, ids)
+    }
+
+    /// All layers over their caches: hidden states and the updated caches.
+    fn emit_layers(
+        &self,
+        graph: &mut GraphBuilder,
+        weights: &Weights,
+        form: StepForm,
+        mut x: Value,
+        inputs: &StepInputs,
+    ) -> (Value, Vec<Value>) {
         let scatter = (form == StepForm::Scatter).then(|| {
             let write_index = graph.cast(&inputs.position, DType::I64);
             let one = graph.ints(&[1]);
@@ -120,15 +164,7 @@ impl TextDecoder {
                 presents.push(Value { name, ..past.clone() });
             }
         }
-        let hidden = self.norm.emit(graph, weights, &x);
-        let logits = self.head.emit_named(graph, weights, &hidden, interface::LOGITS);
-        let names = StepNames {
-            next_ids: interface::NEXT_IDS,
-            log_probability: interface::LOG_PROBABILITY,
-            next_position: interface::NEXT_POSITION,
-        };
-        let [next, log_probability, next_position] = graph.step_outputs(&logits, &inputs.position, &names);
-        [next, log_probability, logits, next_position].into_iter().chain(presents).collect()
+        (self.norm.emit(graph, weights, &x), presents)
     }
 }
 

@@ -101,7 +101,9 @@ impl ImageEncoder {
         statistics: &RunningStatistics,
         images: &Value,
     ) -> Value {
-        let mut x = self.emit_normalised(graph, images);
+        // In 32 bits up to here: the sum over an image's pixels wants them.
+        let normalised = self.emit_normalised(graph, images);
+        let mut x = graph.cast(&normalised, graph.floats());
         for block in &self.blocks {
             x = block.emit(graph, weights, statistics, &x);
         }

@@ -1,15 +1,14 @@
 //! Linear layer and layer normalisation.
 
 use tch::Tensor;
+use xreport_models::bundle::DType;
 
-use super::parameters::{Init, ParameterId, ParameterLayout, Weights, tensor_values};
+use super::parameters::{Init, ParameterId, ParameterLayout, Weights};
 use crate::onnx::{GraphBuilder, Value};
 
 /// `y = x Wᵀ + b` over the last axis.
 #[derive(Debug)]
 pub struct Linear {
-    inputs: i64,
-    outputs: i64,
     weight: ParameterId,
     bias: ParameterId,
 }
@@ -19,8 +18,6 @@ impl Linear {
     pub fn new(layout: &mut ParameterLayout, name: &str, inputs: i64, outputs: i64) -> Self {
         let bound = Init::Uniform(1.0 / (inputs as f32).sqrt());
         layout.scope(name, |l| Self {
-            inputs,
-            outputs,
             weight: l.add("weight", &[outputs, inputs], bound, true),
             bias: l.add("bias", &[outputs], Init::Zeros, false),
         })
@@ -31,24 +28,19 @@ impl Linear {
         x.linear(weights.get(self.weight), Some(weights.get(self.bias)))
     }
 
-    /// The same in ONNX: MatMul with the transposed weight, Add.
+    /// The same in ONNX, in the graph's form of linear layers.
     pub fn emit(&self, graph: &mut GraphBuilder, weights: &Weights, x: &Value) -> Value {
-        let (weight, bias) = self.emit_weights(graph, weights);
-        let product = graph.matmul(x, &weight);
-        graph.add(&product, &bias)
+        graph.linear(x, &weights.values(self.weight), &weights.values(self.bias), None)
     }
 
-    /// As [`Linear::emit`], with a name for the result, because it is a graph output.
+    /// As [`Linear::emit`], as the graph output `name`, in 32-bit floats.
     pub fn emit_named(&self, graph: &mut GraphBuilder, weights: &Weights, x: &Value, name: &str) -> Value {
-        let (weight, bias) = self.emit_weights(graph, weights);
-        let product = graph.matmul(x, &weight);
-        graph.add_named(&product, &bias, name)
-    }
-
-    fn emit_weights(&self, graph: &mut GraphBuilder, weights: &Weights) -> (Value, Value) {
-        let transposed = tensor_values(&weights.get(self.weight).transpose(0, 1));
-        let weight = graph.weight(&[self.inputs, self.outputs], &transposed);
-        (weight, graph.weight(&[self.outputs], &weights.values(self.bias)))
+        let (weight, bias) = (weights.values(self.weight), weights.values(self.bias));
+        if graph.floats() == DType::F32 {
+            return graph.linear(x, &weight, &bias, Some(name));
+        }
+        let result = graph.linear(x, &weight, &bias, None);
+        graph.cast_named(&result, DType::F32, name)
     }
 }
 

@@ -12,6 +12,7 @@ use xreport_models::onnx::proto::{
     data_type, dimension,
 };
 
+use super::quantize::LinearForm;
 use super::weights::WeightFile;
 
 /// Smaller tensors stand in the ONNX file itself.
@@ -64,6 +65,8 @@ impl GraphTarget {
 pub struct GraphBuilder<'w> {
     name: String,
     target: GraphTarget,
+    linear_form: LinearForm,
+    floats: DType,
     weights: &'w mut WeightFile,
     nodes: Vec<NodeProto>,
     initializers: Vec<TensorProto>,
@@ -80,6 +83,8 @@ impl<'w> GraphBuilder<'w> {
         Self {
             name: name.to_owned(),
             target,
+            linear_form: LinearForm::Float,
+            floats: DType::F32,
             weights,
             nodes: Vec::new(),
             initializers: Vec::new(),
@@ -89,6 +94,25 @@ impl<'w> GraphBuilder<'w> {
             names: HashSet::new(),
             counts: HashMap::new(),
         }
+    }
+
+    /// Writes linear layers in another form than float.
+    pub fn with_linear_form(self, form: LinearForm) -> Self {
+        Self { linear_form: form, ..self }
+    }
+
+    /// Stores float weights in another width, F16, than 32 bits.
+    pub fn with_floats(self, floats: DType) -> Self {
+        Self { floats, ..self }
+    }
+
+    pub(super) fn linear_form(&self) -> LinearForm {
+        self.linear_form
+    }
+
+    /// Element type of this graph's weights, and of what it computes with them.
+    pub fn floats(&self) -> DType {
+        self.floats
     }
 
     /// Declares a graph input.
@@ -108,11 +132,25 @@ impl<'w> GraphBuilder<'w> {
         self.outputs.push(spec.clone());
     }
 
-    /// A float weight of a fixed shape, row-major.
+    /// A float weight of a fixed shape, row-major, in this graph's width.
     pub fn weight(&mut self, shape: &[i64], values: &[f32]) -> Value {
         assert_eq!(shape.iter().product::<i64>(), values.len() as i64, "weight of shape {shape:?}");
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.constant(data_type::FLOAT, DType::F32, shape, bytes)
+        let bytes = match self.floats {
+            DType::F16 => values.iter().flat_map(|&value| half::f16::from_f32(value).to_le_bytes()).collect(),
+            _ => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        };
+        self.constant(elem_type(self.floats), self.floats, shape, bytes)
+    }
+
+    /// A constant of unsigned bytes.
+    pub(super) fn bytes(&mut self, shape: &[i64], values: Vec<u8>) -> Value {
+        self.constant(data_type::UINT8, DType::U8, shape, values)
+    }
+
+    /// A constant of signed bytes.
+    pub(super) fn signed_bytes(&mut self, shape: &[i64], values: &[i8]) -> Value {
+        let bytes = values.iter().map(|&value| value.cast_unsigned()).collect();
+        self.constant(data_type::INT8, DType::I8, shape, bytes)
     }
 
     /// A constant of 64-bit integers, one axis.
@@ -121,9 +159,14 @@ impl<'w> GraphBuilder<'w> {
         self.constant(data_type::INT64, DType::I64, &[values.len() as i64], bytes)
     }
 
-    /// A float without axes.
+    /// A 32-bit float without axes.
     pub fn scalar(&mut self, value: f32) -> Value {
         self.constant(data_type::FLOAT, DType::F32, &[], value.to_le_bytes().to_vec())
+    }
+
+    /// An unsigned byte without axes.
+    pub(super) fn scalar_u8(&mut self, value: u8) -> Value {
+        self.constant(data_type::UINT8, DType::U8, &[], vec![value])
     }
 
     /// A 32-bit integer without axes.
@@ -319,6 +362,7 @@ pub(super) fn elem_type(dtype: DType) -> i32 {
         DType::F32 => data_type::FLOAT,
         DType::F16 => data_type::FLOAT16,
         DType::U8 => data_type::UINT8,
+        DType::I8 => data_type::INT8,
         DType::I32 => data_type::INT32,
         DType::I64 => data_type::INT64,
     }

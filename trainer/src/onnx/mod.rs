@@ -2,8 +2,10 @@
 
 mod graph;
 mod ops;
+mod quantize;
 mod weights;
 
 pub use graph::{GraphBuilder, GraphTarget, Value};
 pub use ops::StepNames;
+pub use quantize::LinearForm;
 pub use weights::WeightFile;

@@ -10,7 +10,7 @@ impl GraphBuilder<'_> {
     pub fn matmul(&mut self, x: &Value, weight: &Value) -> Value {
         assert_eq!(x.fixed(-1), weight.fixed(0), "MatMul of {x:?} with {weight:?}");
         let axes = with_last(x, weight.axes[1].clone());
-        self.node(Node::new("MatMul", &[x, weight]), DType::F32, axes)
+        self.node(Node::new("MatMul", &[x, weight]), x.dtype, axes)
     }
 
     /// Sum of equal shapes, or of `x` and a `y` that broadcasts onto its last axes.
@@ -61,9 +61,18 @@ impl GraphBuilder<'_> {
         self.node(Node::microsoft("Gelu", &[Some(x)]), x.dtype, x.axes.clone())
     }
 
-    /// Conversion to another element type.
+    /// Conversion to another element type; the value itself where it has that type.
     pub fn cast(&mut self, x: &Value, dtype: DType) -> Value {
+        if x.dtype == dtype {
+            return x.clone();
+        }
         self.node(Node::new("Cast", &[x]).int("to", i64::from(elem_type(dtype))), dtype, x.axes.clone())
+    }
+
+    /// As [`GraphBuilder::cast`], with a name for the result, because it is a graph output.
+    pub fn cast_named(&mut self, x: &Value, dtype: DType, name: &str) -> Value {
+        let node = Node::new("Cast", &[x]).int("to", i64::from(elem_type(dtype)));
+        self.node_with_outputs(node, vec![(Some(name), dtype, x.axes.clone())]).remove(0)
     }
 
     /// Mean over the given axes, which stay with size 1.
@@ -197,6 +206,21 @@ impl GraphBuilder<'_> {
         let values = scatter(cache.past_value, value, cache.present_value);
         let inputs = [Some(query), Some(&keys), Some(&values), None, None, None, Some(length)];
         self.node(Node::optional("Attention", &inputs), query.dtype, query.axes.clone())
+    }
+
+    /// The two most probable tokens of each place and their log-probabilities, under the given names: `[1, N, V]` →
+    /// `i64 [1, N, 2]` and `f32 [1, N, 2]`.
+    pub fn best_two(&mut self, logits: &Value, [ids, log_probabilities]: [&str; 2]) -> [Value; 2] {
+        let logits = self.cast(logits, DType::F32);
+        let log = Node::new("LogSoftmax", &[&logits]).int("axis", -1);
+        let log = self.node(log, DType::F32, logits.axes.clone());
+        let two = self.ints(&[2]);
+        let axes = with_last(&logits, Axis::Fixed(2));
+        let node = Node::new("TopK", &[&log, &two]).int("axis", -1);
+        let outputs = vec![(Some(log_probabilities), DType::F32, axes.clone()), (Some(ids), DType::I64, axes)];
+        let mut found = self.node_with_outputs(node, outputs);
+        let ids = found.remove(1);
+        [ids, found.remove(0)]
     }
 
     /// What a step gives besides the cache: the best token, its log-probability, the logits themselves and the next

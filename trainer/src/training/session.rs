@@ -17,7 +17,7 @@ use super::prepare::{Prepared, tokenizer};
 use super::run::{Data, Ending, Run};
 use super::seeds::Stream;
 use super::{device, interrupt, verification};
-use crate::export::{TEXTS, export_checkpoint};
+use crate::export::{ExportOptions, export_checkpoint};
 use crate::network::{Network, NetworkConfig};
 use crate::plots::architecture;
 use crate::settings::{Settings, VocabularyChoice};
@@ -128,7 +128,7 @@ pub fn initialise(settings: Settings, vocabulary: usize, out: PathBuf) -> anyhow
     let run = start(state, out, device)?;
     run.save(LAST)?;
     run.save(BEST)?;
-    export_checkpoint(&run.folder, &run.folder.join("bundle"), TEXTS)?;
+    export_checkpoint(&run.folder, &run.folder.join("bundle"), &ExportOptions::default())?;
     eprintln!("untrained checkpoint written to `{}`", run.folder.display());
     Ok(())
 }
@@ -195,7 +195,7 @@ fn complete(mut run: Run, data: &Data, stop_after: Option<usize>) -> anyhow::Res
     let ending = outcome?;
     if run.folder.join(BEST).is_file() {
         let out = run.folder.join("bundle");
-        let (manifest, verified) = export_checkpoint(&run.folder, &out, TEXTS)?;
+        let (manifest, verified) = export_checkpoint(&run.folder, &out, &ExportOptions::default())?;
         eprintln!(
             "bundle of the best state (step {}) -> {}; checked on {} reports: logits within {:.1e}, {} greedy texts equal",
             manifest.provenance.step,

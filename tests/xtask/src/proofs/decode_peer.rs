@@ -90,7 +90,7 @@ fn own_time(programs: &Programs, folder: &Path, batch: usize) -> Result<f64> {
     let words = format!(
         "bench untrained --device cpu --threads 1 --tokens {TOKENS} --batch-size {batch} --repeats {REPEATS} --json"
     );
-    number(&json(&mut programs.command("xreport", folder, &words)?)?, "decode_ms")
+    number(&json(&mut programs.command("xreport", folder, &words)?)?["cases"][0], "decode_ms")
 }
 
 fn peer_time(peer: &mut Peer, batch: usize) -> Result<f64> {

@@ -4,6 +4,7 @@
 
 mod checkpoints;
 mod decode_peer;
+mod decode_peers;
 pub mod deps;
 mod figures;
 mod fuzz_smoke;
@@ -70,6 +71,11 @@ const PROOFS: &[Proof] = &[
         name: "decode-peer",
         about: "decoding speed beside Python's onnxruntime, same graph [--rounds N] [--shared] [--python PATH]",
         run: decode_peer::run,
+    },
+    Proof {
+        name: "decode-peers",
+        about: "decoding speed beside PyTorch, Hugging Face and CTranslate2 --python PATH [--rounds N]",
+        run: decode_peers::run,
     },
     Proof {
         name: "train-peer",

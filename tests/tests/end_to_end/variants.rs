@@ -1,0 +1,120 @@
+//! Variants in several precisions: exported, measured, chosen, and the same text whatever the batch.
+
+use std::sync::OnceLock;
+
+use crate::trained::{STUDIES, copy, trained};
+use crate::workplace::Workplace;
+
+/// A bundle with every variant and a table of n-grams; exported at the first call.
+fn exported() -> &'static Workplace {
+    static EXPORTED: OnceLock<Workplace> = OnceLock::new();
+    EXPORTED.get_or_init(|| {
+        let place = Workplace::beside_the_build();
+        let checkpoint = trained().place.path("checkpoint");
+        let line = format!("export {} --out model --precision int8,fp32,fp16 --ngrams", checkpoint.display());
+        let run = place.train(&line).expect_code(0);
+        assert!(run.stdout.contains("int8-batch-cpu") && run.stdout.contains("texts unchanged"), "{run}");
+        place
+    })
+}
+
+/// A workplace with a copy of that bundle as `model` and the data set as `data`.
+pub fn with_variants() -> Workplace {
+    let place = Workplace::new();
+    copy(&exported().path("model"), &place.path("model"));
+    copy(&trained().place.path("data"), &place.path("data"));
+    place
+}
+
+#[test]
+fn each_variant_states_how_closely_it_agrees() {
+    let place = with_variants();
+    let manifest = place.json("model/bundle.json");
+    assert_eq!(manifest["format_version"], 2);
+    let variants = manifest["variants"].as_array().unwrap();
+    let names: Vec<&str> = variants.iter().map(|variant| variant["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["fp32-cpu", "fp32-cuda", "int8-cpu", "int8-batch-cpu", "fp16-cuda"]);
+    for variant in variants {
+        let agreement = &variant["agreement"];
+        let share = agreement["token_agreement"].as_f64().unwrap();
+        assert!(share >= 0.99, "{variant}");
+        assert_eq!(agreement["reports"], STUDIES, "{variant}");
+        let exact = variant["precision"] == "fp32";
+        let difference = agreement["largest_logit_difference"].as_f64().unwrap();
+        assert_eq!(difference < 1e-4, exact, "{variant}");
+    }
+    let card = place.read("model/MODEL_CARD.md");
+    assert!(card.contains("| int8-cpu |"), "{card}");
+    let verified = place.xreport("verify model").expect_code(0);
+    assert!(verified.stdout.contains("int8-cpu on cpu"), "what agrees is taken: {verified}");
+}
+
+#[test]
+fn the_variant_follows_from_the_options_and_each_row_names_it() {
+    let place = with_variants();
+    for (options, variant) in [
+        ("--batch-size 1", "int8-cpu"),
+        ("--batch-size 3", "int8-cpu"),
+        ("--batch-size 8", "int8-batch-cpu"),
+        ("--batch-size 8 --precision fp32", "fp32-cpu"),
+        ("--precision int8 --batch-size 1", "int8-cpu"),
+    ] {
+        // One image: what counts is what was asked for, not what there is to do.
+        place.xreport(&format!("generate data/images/s01.png --model model --out one.csv {options}")).expect_code(0);
+        assert_eq!(&place.csv("one.csv")[0]["variant"], variant, "{options}");
+    }
+    let run = place.xreport("generate data/images --model model --out no.csv --precision fp16").expect_code(2);
+    assert!(run.stderr.contains("no variant for fp16 on cpu") && run.stderr.contains("fp16-cuda"), "{run}");
+    let run = place.xreport("generate data/images --model model --out no.csv --precision half").expect_code(2);
+    assert!(run.stderr.contains("expected fp32, int8 or fp16"), "{run}");
+}
+
+/// A row's texts and log-probabilities, by id.
+fn said(place: &Workplace, options: &str, backwards: bool) -> Vec<[String; 3]> {
+    let mut images: Vec<String> = (0..STUDIES).map(|index| format!("data/images/s{index:02}.png")).collect();
+    if backwards {
+        images.reverse();
+    }
+    let line = format!("generate {} --model model --out rows.csv --token-ids {options}", images.join(" "));
+    place.xreport(&line).expect_code(0);
+    let mut rows: Vec<[String; 3]> = place
+        .csv("rows.csv")
+        .iter()
+        .map(|row| ["id", "token_ids", "log_probabilities"].map(|key| row[key].to_owned()))
+        .collect();
+    rows.sort();
+    rows
+}
+
+/// In each precision, for one of its variants: batches of any size, any order, any number of threads.
+#[test]
+fn neighbours_order_and_threads_change_nothing() {
+    let place = with_variants();
+    for (precision, batches) in [("fp32", &[1, 5, 8, 32][..]), ("int8", &[1, 2, 3]), ("int8", &[4, 8, 32])] {
+        let first = said(&place, &format!("--precision {precision} --batch-size {} --threads 1", batches[0]), false);
+        for (batch, threads, backwards) in batches[1..].iter().map(|&batch| (batch, batch % 2 + 1, batch > 2)) {
+            let options = format!("--precision {precision} --batch-size {batch} --threads {threads}");
+            // Bit for bit: log-probabilities are written with all their digits.
+            assert_eq!(said(&place, &options, backwards), first, "{options}");
+        }
+    }
+}
+
+#[test]
+fn guessing_ahead_changes_no_text() {
+    let place = with_variants();
+    for precision in ["fp32", "int8"] {
+        let options = format!("--precision {precision} --batch-size 1");
+        let plain = said(&place, &options, false);
+        let guessed = said(&place, &format!("{options} --guess-ahead"), false);
+        for (plain, guessed) in plain.iter().zip(&guessed) {
+            assert_eq!(plain[..2], guessed[..2], "{precision}");
+        }
+    }
+    let run = place.xreport("generate data/images --model model --out no.csv --guess-ahead").expect_code(2);
+    assert!(run.stderr.contains("--batch-size 1") && run.stderr.contains("--ngrams"), "{run}");
+    // Eight studies say each text: too few for a table that names no one.
+    let table = place.json("model/ngrams.json");
+    assert_eq!(table["fewest_patients"], 10);
+    assert!(!table["entries"].as_array().unwrap().is_empty(), "all texts share some words");
+}
