@@ -1,15 +1,19 @@
-//! A whole run: images are loaded ahead while the model drafts, and rows are written in input order.
+//! A whole run: images are loaded ahead while the model drafts, and results come in input order.
 
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 
+use rayon::ThreadPool;
 use rayon::prelude::*;
 use thiserror::Error;
-use xreport_models::image::{ImageError, Preprocessing};
+use xreport_models::image::Preprocessing;
 
+use crate::batch::{Fingerprint, LedgerError};
 use crate::drafting::{Draft, Drafter};
-use crate::inputs::Input;
+use crate::inputs::{Input, Inputs, Refused};
 use crate::model::ModelError;
-use crate::output::{OutputError, ResultRow, RowWriter};
+use crate::output::ResultRow;
 
 /// Batches that wait, loaded, for the model.
 const BATCHES_AHEAD: usize = 2;
@@ -20,96 +24,134 @@ pub enum GenerateError {
     /// The model failed.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The output failed.
+    /// A result cannot be written.
     #[error(transparent)]
-    Output(#[from] OutputError),
-    /// The loader's threads could not be started.
-    #[error("cannot start threads to load images: {0}")]
-    Threads(#[from] rayon::ThreadPoolBuildError),
+    Ledger(#[from] LedgerError),
 }
-
-/// How a run went.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Drafts written.
-    pub done: usize,
-    /// Inputs without a draft.
-    pub failed: usize,
-}
-
-type LoadedBatch = Vec<(Input, Result<Vec<u8>, ImageError>)>;
 
 /// How a run goes about its work; nothing here changes a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunOptions {
     /// Images drafted together.
     pub batch_size: usize,
-    /// Threads that load images.
-    pub threads: usize,
     /// Whether rows carry the drafts' WordPiece ids and their log-probabilities.
     pub token_ids: bool,
 }
 
-/// Drafts a report for every input and writes a row for each, in input order. `progress` is told each row.
+/// One thing to do.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// Its place among all inputs.
+    pub place: usize,
+    /// An image, or what can be none.
+    pub source: Result<Input, Refused>,
+}
+
+impl Task {
+    /// One for each input, in order; what was refused comes last.
+    pub fn list(inputs: Inputs) -> Vec<Self> {
+        let images = inputs.images.into_iter().map(Ok);
+        let sources = images.chain(inputs.refused.into_iter().map(Err));
+        sources.enumerate().map(|(place, source)| Self { place, source }).collect()
+    }
+
+    /// The result row's id.
+    pub fn id(&self) -> &str {
+        match &self.source {
+            Ok(input) => &input.id,
+            Err(refused) => &refused.id,
+        }
+    }
+
+    /// Where its file lies.
+    pub fn path(&self) -> Option<&Path> {
+        self.source.as_ref().ok().map(|input| input.path.as_path())
+    }
+}
+
+/// A task and what came of it.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// The task.
+    pub task: Task,
+    /// The file as it was read, where it could be.
+    pub file: Option<Fingerprint>,
+    /// The result.
+    pub row: ResultRow,
+}
+
+/// A task whose image is loaded, or why it is not.
+struct Loaded {
+    task: Task,
+    file: Option<Fingerprint>,
+    pixels: Result<Vec<u8>, String>,
+}
+
+/// Drafts a report for every task and hands each result to `take`, in order. Ends early, between two batches, when
+/// `stop` is set: what was handed over is whole.
 pub fn generate(
     drafter: &mut Drafter,
-    inputs: Vec<Input>,
+    tasks: &[Task],
     options: RunOptions,
-    rows: &mut dyn RowWriter,
-    progress: &mut dyn FnMut(&ResultRow),
-) -> Result<Tally, GenerateError> {
+    pool: &ThreadPool,
+    stop: &AtomicBool,
+    take: &mut dyn FnMut(&Finished) -> Result<(), LedgerError>,
+) -> Result<(), GenerateError> {
     let preprocessing = drafter.manifest().preprocessing.clone();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
-    let (sender, batches) = sync_channel::<LoadedBatch>(BATCHES_AHEAD);
+    let (sender, batches) = sync_channel::<Vec<Loaded>>(BATCHES_AHEAD);
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            for chunk in inputs.chunks(options.batch_size.max(1)) {
-                // The receiver is gone when the run has failed: nothing more to load.
-                if sender.send(pool.install(|| load(&preprocessing, chunk))).is_err() {
+            for chunk in tasks.chunks(options.batch_size.max(1)) {
+                // The receiver is gone when the run has failed or was stopped: nothing more to load.
+                if stop.load(Ordering::Relaxed) || sender.send(pool.install(|| load(&preprocessing, chunk))).is_err() {
                     break;
                 }
             }
         });
-        draft_all(drafter, batches, options, rows, progress)
+        draft_all(drafter, batches, options, stop, take)
     })
 }
 
-fn load(preprocessing: &Preprocessing, chunk: &[Input]) -> LoadedBatch {
-    chunk.par_iter().map(|input| (input.clone(), preprocessing.load(&input.path))).collect()
+fn load(preprocessing: &Preprocessing, chunk: &[Task]) -> Vec<Loaded> {
+    chunk
+        .par_iter()
+        .map(|task| {
+            let file = task.path().and_then(|path| Fingerprint::of(path).ok());
+            let pixels = match &task.source {
+                Ok(input) => preprocessing.load(&input.path).map_err(|error| error.to_string()),
+                Err(refused) => Err(refused.problem.clone()),
+            };
+            Loaded { task: task.clone(), file, pixels }
+        })
+        .collect()
 }
 
 fn draft_all(
     drafter: &mut Drafter,
-    batches: Receiver<LoadedBatch>,
+    batches: Receiver<Vec<Loaded>>,
     options: RunOptions,
-    rows: &mut dyn RowWriter,
-    progress: &mut dyn FnMut(&ResultRow),
-) -> Result<Tally, GenerateError> {
-    let mut tally = Tally::default();
+    stop: &AtomicBool,
+    take: &mut dyn FnMut(&Finished) -> Result<(), LedgerError>,
+) -> Result<(), GenerateError> {
     for batch in batches {
-        let images: Vec<&[u8]> = batch.iter().filter_map(|(_, pixels)| pixels.as_deref().ok()).collect();
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let images: Vec<&[u8]> = batch.iter().filter_map(|loaded| loaded.pixels.as_deref().ok()).collect();
         let mut drafts = drafter.draft(&images)?.into_iter();
-        for (input, pixels) in &batch {
-            let outcome = match pixels {
-                Ok(_) => Ok(drafts.next().expect("one draft per image that was loaded")),
-                Err(error) => Err(error.to_string()),
-            };
-            match outcome {
-                Ok(_) => tally.done += 1,
-                Err(_) => tally.failed += 1,
-            }
-            let row = result_row(drafter, input, outcome, options);
-            rows.write(&row)?;
-            progress(&row);
+        for Loaded { task, file, pixels } in batch {
+            let outcome = pixels.map(|_| drafts.next().expect("one draft per image that was loaded"));
+            let row = result_row(drafter, task.id(), outcome, options);
+            take(&Finished { task, file, row })?;
         }
     }
-    Ok(tally)
+    Ok(())
 }
 
-fn result_row(drafter: &Drafter, input: &Input, outcome: Result<Draft, String>, options: RunOptions) -> ResultRow {
+fn result_row(drafter: &Drafter, id: &str, outcome: Result<Draft, String>, options: RunOptions) -> ResultRow {
     let manifest = drafter.manifest();
     let mut row = ResultRow {
-        id: input.id.clone(),
+        id: id.to_owned(),
         text: String::new(),
         status: "failed",
         error: String::new(),

@@ -52,7 +52,10 @@ fn text_files_mirror_the_input_and_an_index_lists_them() {
     let place = nested();
     let run = place.xreport("generate in --model model --out reports").expect_code(0);
     assert!(run.stdout.is_empty() && run.stderr.contains("1 other files passed over"), "{run}");
-    assert_eq!(place.files("reports"), ["a.png.txt", "deep/b.png.txt", "deep/er/b.png.txt", "index.csv"]);
+    assert_eq!(
+        place.files("reports"),
+        ["a.png.txt", "deep/b.png.txt", "deep/er/b.png.txt", "index.csv", "ledger.jsonl"]
+    );
     for row in place.csv("reports/index.csv") {
         let text = place.read(&format!("reports/{}.txt", &row["id"]));
         assert_eq!(text, format!("{}\n\n[{NOTICE}]\n", &row["text"]));
@@ -140,7 +143,7 @@ fn an_image_a_folder_and_a_list_are_inputs_and_ids_are_relative_to_them() {
     place.xreport("generate lists/some.csv --model model --out reports/here").expect_code(0);
     assert_eq!(
         place.files("reports"),
-        ["here/_/data/images/s05.png.txt", "here/_/in/deep/b.png.txt", "here/index.csv"]
+        ["here/_/data/images/s05.png.txt", "here/_/in/deep/b.png.txt", "here/index.csv", "here/ledger.jsonl"]
     );
 }
 
