@@ -1,8 +1,13 @@
-//! A whole run: images are loaded ahead while the model drafts, and results come in input order.
+//! A whole run: one thread reads ahead, workers load, encode and decode, each at its own batch.
+//!
+//! A worker has sessions of its own: while one loads images another encodes and a third decodes, and together they
+//! compute with no more threads than were asked for. The reading ahead waits for disks and networks, so that the
+//! workers need not.
 
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -15,8 +20,10 @@ use crate::inputs::{Input, Inputs, Refused};
 use crate::model::ModelError;
 use crate::output::ResultRow;
 
-/// Batches that wait, loaded, for the model.
+/// Batches of each worker that are read ahead.
 const BATCHES_AHEAD: usize = 2;
+/// More workers than these do not get a machine's cores busier, and each holds the model's weights.
+const MOST_WORKERS: usize = 4;
 
 /// Why a run stopped early.
 #[derive(Debug, Error)]
@@ -80,6 +87,40 @@ pub struct Finished {
     pub row: ResultRow,
 }
 
+/// A model of its own, and threads to load its images.
+#[derive(Debug)]
+pub struct Worker {
+    drafter: Drafter,
+    pool: ThreadPool,
+}
+
+impl Worker {
+    /// How many workers for so many images and threads, and the threads of each. One batch is done soonest by one
+    /// worker with all threads.
+    pub fn division(images: usize, batch_size: usize, threads: usize) -> (usize, usize) {
+        let workers = if images <= batch_size { 1 } else { threads.clamp(1, MOST_WORKERS) };
+        (workers, (threads / workers).max(1))
+    }
+
+    /// With a model whose sessions use `threads` threads, as its loading does.
+    pub fn new(drafter: Drafter, threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+        Ok(Self { drafter, pool: rayon::ThreadPoolBuilder::new().num_threads(threads).build()? })
+    }
+
+    /// Its model.
+    pub fn drafter(&self) -> &Drafter {
+        &self.drafter
+    }
+
+    /// Its threads.
+    pub fn pool(&self) -> &ThreadPool {
+        &self.pool
+    }
+}
+
+/// A task whose file was read.
+type Ahead = (Task, Option<Fingerprint>);
+
 /// A task whose image is loaded, or why it is not.
 struct Loaded {
     task: Task,
@@ -87,65 +128,97 @@ struct Loaded {
     pixels: Result<Vec<u8>, String>,
 }
 
-/// Drafts a report for every task and hands each result to `take`, in order. Ends early, between two batches, when
-/// `stop` is set: what was handed over is whole.
+/// Drafts a report for every task and hands each result to `take` as it comes: later ones may overtake earlier ones.
+/// Ends early, when the batches at work are done, when `stop` is set: what was handed over is whole.
 pub fn generate(
-    drafter: &mut Drafter,
-    tasks: &[Task],
+    workers: &mut [Worker],
+    tasks: Vec<Task>,
     options: RunOptions,
-    pool: &ThreadPool,
     stop: &AtomicBool,
     take: &mut dyn FnMut(&Finished) -> Result<(), LedgerError>,
 ) -> Result<(), GenerateError> {
-    let preprocessing = drafter.manifest().preprocessing.clone();
-    let (sender, batches) = sync_channel::<Vec<Loaded>>(BATCHES_AHEAD);
+    let batch_size = options.batch_size.max(1);
+    let (to_workers, ahead) = sync_channel::<Ahead>(batch_size * workers.len() * BATCHES_AHEAD);
+    let (to_us, finished) = sync_channel::<Result<Vec<Finished>, ModelError>>(workers.len());
+    let ahead = Mutex::new(ahead);
+    let over = AtomicBool::new(false);
+    let enough = || stop.load(Ordering::Relaxed) || over.load(Ordering::Relaxed);
     std::thread::scope(|scope| {
-        scope.spawn(move || {
-            for chunk in tasks.chunks(options.batch_size.max(1)) {
-                // The receiver is gone when the run has failed or was stopped: nothing more to load.
-                if stop.load(Ordering::Relaxed) || sender.send(pool.install(|| load(&preprocessing, chunk))).is_err() {
-                    break;
+        let reader = &enough;
+        scope.spawn(move || read_ahead(tasks, to_workers, reader));
+        for worker in workers {
+            let (ahead, to_us, enough) = (&ahead, to_us.clone(), &enough);
+            scope.spawn(move || {
+                while let Some(batch) = next_batch(ahead, batch_size, enough) {
+                    // The receiver is gone when the run has failed: nothing more to do.
+                    if to_us.send(worker.draft(batch, options)).is_err() {
+                        break;
+                    }
                 }
-            }
-        });
-        draft_all(drafter, batches, options, stop, take)
+            });
+        }
+        drop(to_us);
+        let outcome = take_all(&finished, take);
+        // Whoever waits to hand something over must not wait for ever.
+        over.store(true, Ordering::Relaxed);
+        drop(finished);
+        while ahead.lock().is_ok_and(|ahead| ahead.recv().is_ok()) {}
+        outcome
     })
 }
 
-fn load(preprocessing: &Preprocessing, chunk: &[Task]) -> Vec<Loaded> {
-    chunk
-        .par_iter()
-        .map(|task| {
-            let file = task.path().and_then(|path| Fingerprint::of(path).ok());
-            let pixels = match &task.source {
-                Ok(input) => preprocessing.load(&input.path).map_err(|error| error.to_string()),
-                Err(refused) => Err(refused.problem.clone()),
-            };
-            Loaded { task: task.clone(), file, pixels }
-        })
-        .collect()
-}
-
-fn draft_all(
-    drafter: &mut Drafter,
-    batches: Receiver<Vec<Loaded>>,
-    options: RunOptions,
-    stop: &AtomicBool,
-    take: &mut dyn FnMut(&Finished) -> Result<(), LedgerError>,
-) -> Result<(), GenerateError> {
-    for batch in batches {
-        if stop.load(Ordering::Relaxed) {
+/// Reads each file once, for its fingerprint: when its turn comes it lies in the system's memory.
+fn read_ahead(tasks: Vec<Task>, to_workers: SyncSender<Ahead>, enough: &impl Fn() -> bool) {
+    for task in tasks {
+        let file = task.path().and_then(|path| Fingerprint::of(path).ok());
+        if enough() || to_workers.send((task, file)).is_err() {
             break;
         }
-        let images: Vec<&[u8]> = batch.iter().filter_map(|loaded| loaded.pixels.as_deref().ok()).collect();
-        let mut drafts = drafter.draft(&images)?.into_iter();
-        for Loaded { task, file, pixels } in batch {
-            let outcome = pixels.map(|_| drafts.next().expect("one draft per image that was loaded"));
-            let row = result_row(drafter, task.id(), outcome, options);
-            take(&Finished { task, file, row })?;
-        }
+    }
+}
+
+/// The next tasks, as many as a batch holds; `None` when there are no more, or the run is to stop.
+fn next_batch(ahead: &Mutex<Receiver<Ahead>>, batch_size: usize, enough: &impl Fn() -> bool) -> Option<Vec<Ahead>> {
+    let ahead = ahead.lock().ok()?;
+    let batch: Vec<Ahead> = ahead.iter().take(batch_size).collect();
+    (!batch.is_empty() && !enough()).then_some(batch)
+}
+
+fn take_all(
+    finished: &Receiver<Result<Vec<Finished>, ModelError>>,
+    take: &mut dyn FnMut(&Finished) -> Result<(), LedgerError>,
+) -> Result<(), GenerateError> {
+    for batch in finished {
+        batch?.iter().try_for_each(&mut *take)?;
     }
     Ok(())
+}
+
+impl Worker {
+    fn draft(&mut self, batch: Vec<Ahead>, options: RunOptions) -> Result<Vec<Finished>, ModelError> {
+        let Self { drafter, pool } = self;
+        let preprocessing = &drafter.manifest().preprocessing;
+        let batch = pool.install(|| load(preprocessing, batch));
+        let images: Vec<&[u8]> = batch.iter().filter_map(|loaded| loaded.pixels.as_deref().ok()).collect();
+        let mut drafts = drafter.draft(&images)?.into_iter();
+        let finish = |Loaded { task, file, pixels }: Loaded| {
+            let outcome = pixels.map(|_| drafts.next().expect("one draft per image that was loaded"));
+            let row = result_row(drafter, task.id(), outcome, options);
+            Finished { task, file, row }
+        };
+        Ok(batch.into_iter().map(finish).collect())
+    }
+}
+
+fn load(preprocessing: &Preprocessing, batch: Vec<Ahead>) -> Vec<Loaded> {
+    let load = |(task, file): Ahead| {
+        let pixels = match &task.source {
+            Ok(input) => preprocessing.load(&input.path).map_err(|error| error.to_string()),
+            Err(refused) => Err(refused.problem.clone()),
+        };
+        Loaded { task, file, pixels }
+    };
+    batch.into_par_iter().map(load).collect()
 }
 
 fn result_row(drafter: &Drafter, id: &str, outcome: Result<Draft, String>, options: RunOptions) -> ResultRow {
@@ -186,4 +259,21 @@ fn result_row(drafter: &Drafter, id: &str, outcome: Result<Draft, String>, optio
 
 fn spaced<T: ToString>(values: &[T]) -> String {
     values.iter().map(T::to_string).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_divided_and_never_exceeded() {
+        assert_eq!(Worker::division(1000, 8, 2), (2, 1));
+        assert_eq!(Worker::division(1000, 8, 16), (4, 4));
+        assert_eq!(Worker::division(8, 8, 16), (1, 16));
+        assert_eq!(Worker::division(9, 8, 1), (1, 1));
+        for threads in 1..40 {
+            let (workers, each) = Worker::division(1000, 8, threads);
+            assert!((1..=MOST_WORKERS).contains(&workers) && workers * each <= threads, "{threads}");
+        }
+    }
 }

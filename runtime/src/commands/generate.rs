@@ -5,17 +5,17 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::ensure;
 use clap::{Args, CommandFactory};
 use indicatif::{ProgressBar, ProgressStyle};
-use rayon::{ThreadPool, ThreadPoolBuilder};
 use xreport_models::bundle::Bundle;
 use xreport_runtime::batch::{Job, Places, Settings, Shard};
-use xreport_runtime::device::DeviceRequest;
+use xreport_runtime::device::{Device, DeviceRequest};
 use xreport_runtime::drafting::Drafter;
-use xreport_runtime::generate::{RunOptions, Task, generate};
+use xreport_runtime::generate::{RunOptions, Task, Worker, generate};
 use xreport_runtime::inputs::{self, Inputs};
 use xreport_runtime::model::SessionOptions;
 use xreport_runtime::output::Format;
@@ -95,14 +95,12 @@ impl FromStr for ShardRequest {
 
 /// All that a run needs.
 pub struct Run {
-    /// The model.
-    pub drafter: Drafter,
+    /// Those who draft.
+    pub workers: Vec<Worker>,
     /// Ledger and output.
     pub job: Job,
-    /// Loads images.
-    pub pool: ThreadPool,
     /// Set by Ctrl-C.
-    pub stop: std::sync::Arc<AtomicBool>,
+    pub stop: Arc<AtomicBool>,
     options: RunOptions,
 }
 
@@ -122,7 +120,7 @@ impl Generate {
             return Ok(ExitCode::from(exit::SOME_FAILED));
         }
         let stop = stop::flag()?;
-        let mut run = self.start(places, stop)?;
+        let mut run = self.start(places, found.images.len(), stop)?;
         if self.watch { watch::watch(&self, &mut run, found) } else { self.all(&mut run, found) }
     }
 
@@ -134,41 +132,54 @@ impl Generate {
         })
     }
 
-    fn start(&self, places: Places, stop: std::sync::Arc<AtomicBool>) -> anyhow::Result<Run> {
+    fn start(&self, places: Places, images: usize, stop: Arc<AtomicBool>) -> anyhow::Result<Run> {
         let bundle = Bundle::load(&model_path::resolve(self.model.as_deref())?)?;
-        let session = SessionOptions { device: self.device, threads: self.threads };
-        let drafter = Drafter::new(&bundle, &session, self.max_tokens)?;
-        drop(bundle);
+        let workers = self.workers(&bundle, images)?;
+        let drafter = workers[0].drafter();
         if let Some(reason) = drafter.model().fallback() {
             eprintln!("warning: running on the CPU, because CUDA failed: {reason}");
         }
-        let job = Job::open(places, &settings(&drafter), self.fresh)?;
+        let job = Job::open(places, &settings(drafter), self.fresh)?;
         if job.ledger().unreadable() > 0 {
-            let path = job.ledger().path().display();
-            eprintln!(
-                "warning: {} lines of `{path}` cannot be read: their images are done again",
-                job.ledger().unreadable()
-            );
+            let (lines, path) = (job.ledger().unreadable(), job.ledger().path().display());
+            eprintln!("warning: {lines} lines of `{path}` cannot be read: their images are done again");
         }
-        let pool = ThreadPoolBuilder::new().num_threads(session.resolved_threads()).build()?;
         let options = RunOptions { batch_size: self.batch_size, token_ids: self.token_ids };
-        Ok(Run { drafter, job, pool, stop, options })
+        Ok(Run { workers, job, stop, options })
+    }
+
+    /// Models for all workers. A GPU serves one; a watched folder's few images are done soonest by one.
+    fn workers(&self, bundle: &Bundle, images: usize) -> anyhow::Result<Vec<Worker>> {
+        let threads = SessionOptions { device: self.device, threads: self.threads }.resolved_threads();
+        let images = if self.watch { 1 } else { images };
+        let (count, each) = Worker::division(images, self.batch_size, threads);
+        let worker = |threads| anyhow::Ok(Worker::new(self.drafter(bundle, threads)?, threads)?);
+        let first = worker(each)?;
+        if count > 1 && first.drafter().model().device() != Device::Cpu {
+            return Ok(vec![worker(threads)?]);
+        }
+        std::iter::once(Ok(first)).chain((1..count).map(|_| worker(each))).collect()
+    }
+
+    fn drafter(&self, bundle: &Bundle, threads: usize) -> anyhow::Result<Drafter> {
+        let session = SessionOptions { device: self.device, threads };
+        Ok(Drafter::new(bundle, &session, self.max_tokens)?)
     }
 
     fn all(&self, run: &mut Run, found: Inputs) -> anyhow::Result<ExitCode> {
         let others = found.others;
         let order: HashMap<String, usize> = found.ids().enumerate().map(|(place, id)| (id.to_owned(), place)).collect();
-        let tasks = run.job.pending(found, &run.pool);
+        let tasks = run.job.pending(found, run.workers[0].pool());
         let kept = run.job.counts().kept;
         if kept > 0 {
             eprintln!("{kept} of {} are done already, {} to do", run.job.counts().inputs, tasks.len());
         }
-        run.draft(&tasks)?;
+        run.draft(tasks)?;
         let stopped = run.job.counts().left() > 0;
         if !stopped {
             run.job.finish(&order)?;
         }
-        eprintln!("{}", run.drafter.manifest().notice);
+        eprintln!("{}", run.drafter().manifest().notice);
         eprintln!("{}", self.summary(run, others));
         Ok(match (stopped, run.job.counts().failed) {
             (true, _) => ExitCode::from(exit::STOPPED),
@@ -179,7 +190,7 @@ impl Generate {
 
     /// What was done, in counts that add up.
     pub fn summary(&self, run: &Run, others: usize) -> String {
-        let (counts, drafter) = (run.job.counts(), &run.drafter);
+        let (counts, drafter) = (run.job.counts(), run.drafter());
         let mut text = format!("{} reports drafted, {} failed", counts.done, counts.failed);
         for (count, what) in [
             (counts.kept, "done before"),
@@ -206,10 +217,10 @@ impl Generate {
 
 impl Run {
     /// Drafts these and writes them down, until the end or Ctrl-C.
-    pub fn draft(&mut self, tasks: &[Task]) -> anyhow::Result<()> {
+    pub fn draft(&mut self, tasks: Vec<Task>) -> anyhow::Result<()> {
         let bar = progress_bar(tasks.len());
-        let Self { drafter, job, pool, stop, options } = self;
-        generate(drafter, tasks, *options, pool, stop, &mut |finished| {
+        let Self { workers, job, stop, options } = self;
+        generate(workers, tasks, *options, stop, &mut |finished| {
             if finished.row.status != "ok" {
                 bar.suspend(|| eprintln!("failed: {}", finished.row.error));
             }
@@ -218,6 +229,11 @@ impl Run {
         })?;
         bar.finish_and_clear();
         Ok(())
+    }
+
+    /// The first of the models, which are all alike.
+    pub fn drafter(&self) -> &Drafter {
+        self.workers[0].drafter()
     }
 
     /// Whether Ctrl-C or SIGTERM came.

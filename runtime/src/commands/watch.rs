@@ -36,7 +36,7 @@ pub fn watch(command: &Generate, run: &mut Run, found: Inputs) -> anyhow::Result
                 run.job.add(&mut tasks);
                 let looked = started.elapsed();
                 if !tasks.is_empty() {
-                    run.draft(&tasks)?;
+                    run.draft(tasks)?;
                 }
                 run.job.publish_now_and_then()?;
                 pause(run, (quiet / 4).max(SHORTEST_PAUSE).max(looked * PAUSE_FOR_A_LOOK));

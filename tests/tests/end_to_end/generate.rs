@@ -230,6 +230,25 @@ fn a_program_without_its_library_says_what_to_do() {
     assert!(!place.has("drafts.csv"));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn doctor_names_the_libraries_that_the_cuda_provider_misses() {
+    let place = with_model();
+    let line = place.xreport("doctor --model model").expect_code(0).stdout;
+    let library = line.lines().find_map(|line| line.split_once("ONNX Runtime")?.1.split_once(" from ")).unwrap().1;
+    place.write("here/libonnxruntime_providers_cuda.so", "");
+    fs::copy(library, place.path("here").join(std::path::Path::new(library).file_name().unwrap())).unwrap();
+    fs::copy(binary("xreport"), place.path("here/xreport")).unwrap();
+    let mut command = std::process::Command::new(place.path("here/xreport"));
+    let run = Run::of(command.current_dir(place.path("")).args(["doctor", "--model", "model"]).env_clear());
+    if run.code == Some(0) {
+        return skipped("CUDA and cuDNN are installed here");
+    }
+    let run = run.expect_code(2);
+    assert!(run.stdout.contains("CUDA provider   PROBLEM: installed, but these libraries do not load"), "{run}");
+    assert!(run.stdout.contains("from cuDNN 9") && run.stdout.contains("cannot open shared object file"), "{run}");
+}
+
 #[test]
 fn cuda_is_refused_where_it_is_missing_and_auto_goes_on_without() {
     let place = with_model();
