@@ -161,8 +161,7 @@ fn refuse_other_division(places: &Places) -> Result<(), OutputError> {
         Some(other) => {
             let (there, here) = (other.count(), shard.count());
             let hint = format!(
-                "hint: a single task of an array that runs again knows nothing of the others: name it, as in --shard {}/{there}; or remove the older ledgers",
-                shard.index()
+                "hint: a task of an array that runs again alone knows nothing of the others: name its part, as in --shard 0/{there}; or remove the older ledgers"
             );
             let problem = format!("it holds shards of {there}, and this is one of {here}\n{hint}");
             Err(OutputError::refused(&places.shards(), &problem))

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use xreport_tests::Run;
+use xreport_tests::{Run, skipped};
 
 use crate::scenes;
 use crate::trained::{STUDIES, with_model};
@@ -74,7 +74,6 @@ fn a_killed_run_goes_on_and_every_image_is_there_once() {
                 run.signal("KILL");
             }
             run.end();
-            assert!(done == 20 || !place.has("out.csv") || out != "out.csv", "no table before its time");
         }
         let last = place.xreport(&line).expect_code(1);
         assert!(last.stderr.contains("done before") && last.stderr.contains("33 images in all"), "{last}");
@@ -270,14 +269,22 @@ fn shards_that_do_not_add_up_are_not_joined() {
 fn a_watched_folder_is_drafted_as_it_fills_and_a_file_is_taken_once_and_whole() {
     let place = with_model();
     fs::create_dir(place.path("hot")).unwrap();
-    let line = "generate hot --model model --out out.csv --watch --settle 0.8";
-    let mut run = Watched::start(&mut place.command("xreport", line));
+    const REST: f64 = 2.0;
+    let line = format!("generate hot --model model --out out.csv --watch --settle {REST}");
+    let mut run = Watched::start(&mut place.command("xreport", &line));
     // Trickles in, with pauses that are shorter than the rest that makes a file whole.
     let bytes = fs::read(place.path("data/images/s00.png")).unwrap();
     let mut file = fs::File::create(place.path("hot/a.png")).unwrap();
+    let mut longest = Duration::ZERO;
     for part in bytes.chunks(bytes.len() / 12 + 1) {
+        let started = Instant::now();
         file.write_all(part).unwrap();
         std::thread::sleep(Duration::from_millis(250));
+        longest = longest.max(started.elapsed());
+    }
+    if longest.as_secs_f64() > REST * 0.7 {
+        run.signal("KILL");
+        return skipped("this machine is too busy: a file that should trickle came in fits and starts");
     }
     let record = "out.csv.ledger.jsonl";
     assert!(run.until(|| written_down(&place, record) >= 1));
@@ -291,7 +298,7 @@ fn a_watched_folder_is_drafted_as_it_fills_and_a_file_is_taken_once_and_whole() 
     assert!(run.until(|| place.has("out.csv") && place.read("out.csv").contains("c.png,")));
     // It looks again a few times, and takes nothing twice.
     let started = Instant::now();
-    assert!(run.until(|| started.elapsed() > Duration::from_secs(2)));
+    assert!(run.until(|| started.elapsed() > Duration::from_secs_f64(2.0 * REST)));
     run.signal("TERM");
     let (run, _) = run.end();
     let run = run.expect_code(1);
@@ -305,6 +312,44 @@ fn a_watched_folder_is_drafted_as_it_fills_and_a_file_is_taken_once_and_whole() 
         let found = rows.iter().find(|found| &found["id"] == row).unwrap();
         assert_eq!((&found["text"], &found["status"]), (scenes::text(index), "ok"));
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_does_not_grow_with_the_number_of_images() {
+    let place = with_model();
+    for copy in 0..20 {
+        crate::trained::copy(&place.path("data/images"), &place.path(format!("many/{copy:02}")));
+    }
+    let mut run = Watched::start(&mut place.command("xreport", "generate many --model model --out out.csv"));
+    assert!(run.until(|| written_down(&place, "out.csv.ledger.jsonl") >= 200), "it must be met on its way");
+    let early = run.peak().unwrap();
+    let (run, last) = run.end();
+    run.expect_code(0);
+    let last = last.unwrap();
+    assert!(last * 10 <= early * 11, "{early} kB after 200 images, {last} kB after 640");
+    assert_eq!(place.csv("out.csv").len(), 640);
+}
+
+/// As `cargo xtask dist` lays it out: anywhere, with an empty environment, by a user who may not write there.
+#[cfg(unix)]
+#[test]
+fn a_folder_that_was_copied_runs_anywhere_with_nothing_around_it() {
+    let place = with_model();
+    let line = place.xreport("doctor --model model").expect_code(0).stdout;
+    let library = line.lines().find_map(|line| line.split_once("ONNX Runtime")?.1.split_once(" from ")).unwrap().1;
+    let folder = place.path("a place/of its own");
+    fs::create_dir_all(folder.join("lib")).unwrap();
+    fs::copy(library, folder.join("lib").join(std::path::Path::new(library).file_name().unwrap())).unwrap();
+    fs::copy(xreport_tests::binary("xreport"), folder.join("xreport")).unwrap();
+    crate::trained::copy(&place.path("model"), &folder.join("models/demo"));
+    fs::create_dir(place.path("work")).unwrap();
+    for words in [&["doctor"][..], &["generate", "../data/images", "--out", "reports.csv"]] {
+        let mut command = std::process::Command::new(folder.join("xreport"));
+        Run::of(command.args(words).current_dir(place.path("work")).env_clear()).expect_code(0);
+    }
+    assert_eq!(place.csv("work/reports.csv").len(), STUDIES);
+    assert_eq!(place.files("work"), ["reports.csv", "reports.csv.ledger.jsonl"], "nothing is written anywhere else");
 }
 
 #[test]
