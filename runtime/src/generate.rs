@@ -1,20 +1,31 @@
-//! A whole run: images are loaded ahead while the model drafts, and rows are written in input order.
+//! A whole run: one thread reads ahead, workers load, encode and decode, each at its own batch.
+//!
+//! A worker has sessions of its own: while one loads images another encodes and a third decodes, and together they
+//! compute with no more threads than were asked for. The reading ahead waits for disks and networks, so that the
+//! workers need not.
 
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use rayon::ThreadPool;
 use rayon::prelude::*;
 use thiserror::Error;
-use xreport_models::image::{Admitted, Gate, ImageError, Preprocessing, gate};
+use xreport_models::image::{Admitted, Gate, Preprocessing, gate};
 
+use crate::batch::{Fingerprint, LedgerError};
 use crate::drafting::{Alternative, Draft, Drafter, Study};
-use crate::inputs::Input;
+use crate::inputs::{Input, Inputs, Refused};
 use crate::model::ModelError;
-use crate::output::{OutputError, ResultRow, RowWriter};
+use crate::output::ResultRow;
 
-/// Loads of images that wait for the model.
+/// Batches of each worker that are read ahead.
 const BATCHES_AHEAD: usize = 2;
-/// A load is that many batches: within it, a report that ends makes room for the next image at once.
+/// A worker takes up to so many batches at once: within them, a report that ends makes room for the next image.
 const BATCHES_EACH: usize = 4;
+/// More workers than these do not get a machine's cores busier, and each holds the model's weights.
+const MOST_WORKERS: usize = 4;
 
 /// Why a run stopped early.
 #[derive(Debug, Error)]
@@ -22,104 +33,214 @@ pub enum GenerateError {
     /// The model failed.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The output failed.
+    /// A result cannot be written.
     #[error(transparent)]
-    Output(#[from] OutputError),
-    /// The loader's threads could not be started.
-    #[error("cannot start threads to load images: {0}")]
-    Threads(#[from] rayon::ThreadPoolBuildError),
+    Ledger(#[from] LedgerError),
 }
-
-/// How a run went.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Drafts written.
-    pub done: usize,
-    /// Inputs without a draft.
-    pub failed: usize,
-}
-
-type LoadedBatch = Vec<(Input, Result<Admitted, ImageError>)>;
 
 /// How a run goes about its work; nothing here changes the text of an image that is drafted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunOptions {
     /// Images drafted together.
     pub batch_size: usize,
-    /// Threads that load images.
-    pub threads: usize,
     /// What is let through.
     pub gate: Gate,
     /// Whether rows carry the drafts' WordPiece ids and their log-probabilities.
     pub token_ids: bool,
 }
 
-/// Drafts a report for every input and writes a row for each, in input order. `progress` is told each row.
+/// One thing to do.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// Its place among all inputs.
+    pub place: usize,
+    /// An image, or what can be none.
+    pub source: Result<Input, Refused>,
+}
+
+impl Task {
+    /// One for each input, in order; what was refused comes last.
+    pub fn list(inputs: Inputs) -> Vec<Self> {
+        let images = inputs.images.into_iter().map(Ok);
+        let sources = images.chain(inputs.refused.into_iter().map(Err));
+        sources.enumerate().map(|(place, source)| Self { place, source }).collect()
+    }
+
+    /// The result row's id.
+    pub fn id(&self) -> &str {
+        match &self.source {
+            Ok(input) => &input.id,
+            Err(refused) => &refused.id,
+        }
+    }
+
+    /// Where its file lies.
+    pub fn path(&self) -> Option<&Path> {
+        self.source.as_ref().ok().map(|input| input.path.as_path())
+    }
+}
+
+/// A task and what came of it.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// The task.
+    pub task: Task,
+    /// The file as it was read, where it could be.
+    pub file: Option<Fingerprint>,
+    /// The result.
+    pub row: ResultRow,
+}
+
+/// A model of its own, and threads to load its images.
+#[derive(Debug)]
+pub struct Worker {
+    drafter: Drafter,
+    pool: ThreadPool,
+}
+
+impl Worker {
+    /// How many workers for so many images and threads, and the threads of each. One batch is done soonest by one
+    /// worker with all threads.
+    pub fn division(images: usize, batch_size: usize, threads: usize) -> (usize, usize) {
+        let workers = if images <= batch_size { 1 } else { threads.clamp(1, MOST_WORKERS) };
+        (workers, (threads / workers).max(1))
+    }
+
+    /// With a model whose sessions use `threads` threads, as its loading does.
+    pub fn new(drafter: Drafter, threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+        Ok(Self { drafter, pool: rayon::ThreadPoolBuilder::new().num_threads(threads).build()? })
+    }
+
+    /// Its model.
+    pub fn drafter(&self) -> &Drafter {
+        &self.drafter
+    }
+
+    /// Its threads.
+    pub fn pool(&self) -> &ThreadPool {
+        &self.pool
+    }
+}
+
+/// A task whose file was read.
+type Ahead = (Task, Option<Fingerprint>);
+
+/// A task whose image is loaded, or why it is not.
+struct Loaded {
+    task: Task,
+    file: Option<Fingerprint>,
+    image: Result<Admitted, String>,
+}
+
+/// Drafts a report for every task and hands each result to `take` as it comes: later ones may overtake earlier ones.
+/// Ends early, when the batches at work are done, when `stop` is set: what was handed over is whole.
 pub fn generate(
-    drafter: &mut Drafter,
-    inputs: Vec<Input>,
+    workers: &mut [Worker],
+    tasks: Vec<Task>,
     options: RunOptions,
-    rows: &mut dyn RowWriter,
-    progress: &mut dyn FnMut(&ResultRow),
-) -> Result<Tally, GenerateError> {
-    let preprocessing = drafter.manifest().preprocessing.clone();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
-    let (sender, batches) = sync_channel::<LoadedBatch>(BATCHES_AHEAD);
+    stop: &AtomicBool,
+    take: &mut dyn FnMut(&Finished) -> Result<(), LedgerError>,
+) -> Result<(), GenerateError> {
+    let take_at_once = at_once(tasks.len(), options.batch_size, workers.len());
+    let (to_workers, ahead) = sync_channel::<Ahead>(take_at_once * workers.len() * BATCHES_AHEAD);
+    let (to_us, finished) = sync_channel::<Result<Vec<Finished>, ModelError>>(workers.len());
+    let ahead = Mutex::new(ahead);
+    let over = AtomicBool::new(false);
+    let enough = || stop.load(Ordering::Relaxed) || over.load(Ordering::Relaxed);
     std::thread::scope(|scope| {
-        scope.spawn(move || {
-            for chunk in inputs.chunks(options.batch_size.max(1) * BATCHES_EACH) {
-                // The receiver is gone when the run has failed: nothing more to load.
-                if sender.send(pool.install(|| load(&preprocessing, options.gate, chunk))).is_err() {
-                    break;
+        let reader = &enough;
+        scope.spawn(move || read_ahead(tasks, to_workers, reader));
+        for worker in workers {
+            let (ahead, to_us, enough) = (&ahead, to_us.clone(), &enough);
+            scope.spawn(move || {
+                while let Some(batch) = next_batch(ahead, take_at_once, enough) {
+                    // The receiver is gone when the run has failed: nothing more to do.
+                    if to_us.send(worker.draft(batch, options)).is_err() {
+                        break;
+                    }
                 }
-            }
-        });
-        draft_all(drafter, batches, options, rows, progress)
+            });
+        }
+        drop(to_us);
+        let outcome = take_all(&finished, take);
+        // Whoever waits to hand something over must not wait for ever.
+        over.store(true, Ordering::Relaxed);
+        drop(finished);
+        while ahead.lock().is_ok_and(|ahead| ahead.recv().is_ok()) {}
+        outcome
     })
 }
 
-fn load(preprocessing: &Preprocessing, gate: Gate, chunk: &[Input]) -> LoadedBatch {
-    chunk.par_iter().map(|input| (input.clone(), preprocessing.admit(&input.path, gate))).collect()
+/// How many images a worker takes at once: several batches of a long run, so that reports that end make room for others;
+/// one where all would soon be taken, so that no worker is left without.
+fn at_once(images: usize, batch_size: usize, workers: usize) -> usize {
+    let batch_size = batch_size.max(1);
+    let turns = images / (BATCHES_EACH * batch_size * workers.max(1));
+    batch_size * turns.clamp(1, BATCHES_EACH)
 }
 
-fn draft_all(
-    drafter: &mut Drafter,
-    batches: Receiver<LoadedBatch>,
-    options: RunOptions,
-    rows: &mut dyn RowWriter,
-    progress: &mut dyn FnMut(&ResultRow),
-) -> Result<Tally, GenerateError> {
-    let mut tally = Tally::default();
-    for batch in batches {
-        let studies = batch.iter().filter_map(|(input, loaded)| {
-            let pixels = loaded.as_ref().ok()?.pixels.clone();
-            Some(Study { name: input.id.clone(), pixels })
-        });
-        let mut drafts = drafter.draft_studies(options.batch_size, studies.collect())?.into_iter();
-        for (input, loaded) in &batch {
-            let outcome = match loaded {
-                Ok(_) => Ok(drafts.next().expect("one draft per image that was loaded")),
-                Err(error) => Err(error.to_string()),
-            };
-            match outcome {
-                Ok(_) => tally.done += 1,
-                Err(_) => tally.failed += 1,
-            }
-            let mut row = result_row(drafter, input, outcome, options);
-            if let Ok(Admitted { concerns, .. }) = loaded {
-                row.warnings = gate::listed(concerns);
-            }
-            rows.write(&row)?;
-            progress(&row);
+/// Reads each file once, for its fingerprint: when its turn comes it lies in the system's memory.
+fn read_ahead(tasks: Vec<Task>, to_workers: SyncSender<Ahead>, enough: &impl Fn() -> bool) {
+    for task in tasks {
+        let file = task.path().and_then(|path| Fingerprint::of(path).ok());
+        if enough() || to_workers.send((task, file)).is_err() {
+            break;
         }
     }
-    Ok(tally)
 }
 
-fn result_row(drafter: &Drafter, input: &Input, outcome: Result<Draft, String>, options: RunOptions) -> ResultRow {
+/// The next `count` tasks, fewer at the end; `None` when there are no more, or the run is to stop.
+fn next_batch(ahead: &Mutex<Receiver<Ahead>>, count: usize, enough: &impl Fn() -> bool) -> Option<Vec<Ahead>> {
+    let ahead = ahead.lock().ok()?;
+    let batch: Vec<Ahead> = ahead.iter().take(count).collect();
+    (!batch.is_empty() && !enough()).then_some(batch)
+}
+
+fn take_all(
+    finished: &Receiver<Result<Vec<Finished>, ModelError>>,
+    take: &mut dyn FnMut(&Finished) -> Result<(), LedgerError>,
+) -> Result<(), GenerateError> {
+    for batch in finished {
+        batch?.iter().try_for_each(&mut *take)?;
+    }
+    Ok(())
+}
+
+impl Worker {
+    fn draft(&mut self, batch: Vec<Ahead>, options: RunOptions) -> Result<Vec<Finished>, ModelError> {
+        let Self { drafter, pool } = self;
+        let preprocessing = &drafter.manifest().preprocessing;
+        let mut batch = pool.install(|| load(preprocessing, options.gate, batch));
+        let studies = batch.iter_mut().filter_map(|loaded| {
+            let pixels = std::mem::take(&mut loaded.image.as_mut().ok()?.pixels);
+            Some(Study { name: loaded.task.id().to_owned(), pixels })
+        });
+        let mut drafts = drafter.draft_studies(options.batch_size.max(1), studies.collect())?.into_iter();
+        let finish = |Loaded { task, file, image }: Loaded| {
+            let warnings = image.as_ref().map(|admitted| gate::listed(&admitted.concerns)).unwrap_or_default();
+            let outcome = image.map(|_| drafts.next().expect("one draft per image that was loaded"));
+            let row = ResultRow { warnings, ..result_row(drafter, task.id(), outcome, options) };
+            Finished { task, file, row }
+        };
+        Ok(batch.into_iter().map(finish).collect())
+    }
+}
+
+fn load(preprocessing: &Preprocessing, gate: Gate, batch: Vec<Ahead>) -> Vec<Loaded> {
+    let load = |(task, file): Ahead| {
+        let image = match &task.source {
+            Ok(input) => preprocessing.admit(&input.path, gate).map_err(|error| error.to_string()),
+            Err(refused) => Err(refused.problem.clone()),
+        };
+        Loaded { task, file, image }
+    };
+    batch.into_par_iter().map(load).collect()
+}
+
+fn result_row(drafter: &Drafter, id: &str, outcome: Result<Draft, String>, options: RunOptions) -> ResultRow {
     let manifest = drafter.manifest();
     let mut row = ResultRow {
-        id: input.id.clone(),
+        id: id.to_owned(),
         text: String::new(),
         status: "failed",
         error: String::new(),
@@ -166,4 +287,29 @@ fn as_json(alternatives: &[Alternative]) -> String {
 
 fn spaced<T: ToString>(values: &[T]) -> String {
     values.iter().map(T::to_string).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_take_several_batches_of_a_long_run_and_share_a_short_one() {
+        assert_eq!(at_once(1000, 8, 2), 32);
+        assert_eq!(at_once(100, 8, 2), 8);
+        assert_eq!(at_once(150, 8, 2), 16);
+        assert_eq!(at_once(3, 8, 1), 8);
+    }
+
+    #[test]
+    fn threads_are_divided_and_never_exceeded() {
+        assert_eq!(Worker::division(1000, 8, 2), (2, 1));
+        assert_eq!(Worker::division(1000, 8, 16), (4, 4));
+        assert_eq!(Worker::division(8, 8, 16), (1, 16));
+        assert_eq!(Worker::division(9, 8, 1), (1, 1));
+        for threads in 1..40 {
+            let (workers, each) = Worker::division(1000, 8, threads);
+            assert!((1..=MOST_WORKERS).contains(&workers) && workers * each <= threads, "{threads}");
+        }
+    }
 }

@@ -18,13 +18,36 @@ pub struct Input {
     pub path: PathBuf,
 }
 
+/// An entry of a list that names no image: a failed result, not the end of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The list as it was named and the line, as in `list.csv:3`: the result row's id.
+    pub id: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
 /// Everything found in the inputs.
 #[derive(Debug, Default)]
 pub struct Inputs {
     /// Images, each input's in order of their ids.
     pub images: Vec<Input>,
+    /// Entries of lists that name no image.
+    pub refused: Vec<Refused>,
     /// Files in folders that are no images; passed over.
     pub others: usize,
+}
+
+impl Inputs {
+    /// Ids of all of them: images, then what was refused.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.images.iter().map(|input| input.id.as_str()).chain(self.refused.iter().map(|refused| refused.id.as_str()))
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.images.is_empty() && self.refused.is_empty()
+    }
 }
 
 /// Why inputs cannot be read.
@@ -72,7 +95,7 @@ pub fn collect(paths: &[PathBuf]) -> Result<Inputs, InputError> {
         } else if !path.exists() {
             return Err(InputError::Missing(path.clone()));
         } else if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
-            inputs.images.extend(listed(path)?);
+            listed(path, &mut inputs)?;
         } else {
             // Named by hand: tried whatever its extension says.
             inputs.images.push(Input { id: relative_id(path, path.parent().unwrap_or(path)), path: path.clone() });
@@ -103,9 +126,10 @@ fn walk(root: &Path, folder: &Path, inputs: &mut Inputs) -> Result<(), InputErro
     Ok(())
 }
 
-fn listed(csv_path: &Path) -> Result<Vec<Input>, InputError> {
+fn listed(csv_path: &Path, inputs: &mut Inputs) -> Result<(), InputError> {
     let fail = |problem: String| InputError::Csv { path: csv_path.to_path_buf(), problem };
-    let mut reader = csv::Reader::from_path(csv_path).map_err(|error| fail(error.to_string()))?;
+    let reader = csv::ReaderBuilder::new().flexible(true).from_path(csv_path);
+    let mut reader = reader.map_err(|error| fail(error.to_string()))?;
     let headers = reader.headers().map_err(|error| fail(error.to_string()))?.clone();
     let column = PATH_COLUMNS
         .iter()
@@ -119,13 +143,31 @@ fn listed(csv_path: &Path) -> Result<Vec<Input>, InputError> {
             ))
         })?;
     let folder = csv_path.parent().unwrap_or(Path::new(""));
-    let mut images = Vec::new();
-    for record in reader.records() {
+    for record in reader.byte_records() {
         let record = record.map_err(|error| fail(error.to_string()))?;
-        let Some(name) = record.get(column).map(str::trim).filter(|name| !name.is_empty()) else { continue };
-        images.push(Input { id: name.replace('\\', "/"), path: folder.join(name) });
+        match path_in(&record, column, headers.len()) {
+            Ok(name) => inputs.images.push(Input { id: name.replace('\\', "/"), path: folder.join(name) }),
+            Err(problem) => {
+                let line = record.position().map_or(0, csv::Position::line);
+                let list = csv_path.display();
+                let problem = format!("`{list}`, line {line}: {problem}");
+                inputs.refused.push(Refused { id: format!("{list}:{line}"), problem });
+            }
+        }
     }
-    Ok(images)
+    Ok(())
+}
+
+/// The path in a row of a list, or what is wrong with the row.
+fn path_in(record: &csv::ByteRecord, column: usize, columns: usize) -> Result<&str, String> {
+    if record.len() != columns {
+        return Err(format!("{columns} fields expected as in the header, found {}", record.len()));
+    }
+    match std::str::from_utf8(&record[column]).map(str::trim) {
+        Ok("") => Err("no path".into()),
+        Ok(name) => Ok(name),
+        Err(_) => Err("the path is not UTF-8".into()),
+    }
 }
 
 fn relative_id(path: &Path, root: &Path) -> String {
@@ -176,6 +218,8 @@ mod tests {
         std::fs::write(&csv, "note,Path\nx,sub/a.png\ny,\n").expect("file written");
         let inputs = collect(std::slice::from_ref(&csv)).expect("collected");
         assert_eq!(inputs.images, [Input { id: "sub/a.png".into(), path: folder.path().join("sub/a.png") }]);
+        let [refused] = &inputs.refused[..] else { panic!("a row without a path: {:?}", inputs.refused) };
+        assert!(refused.id.ends_with("list.csv:3") && refused.problem.ends_with("line 3: no path"), "{refused:?}");
         std::fs::write(&csv, "note\nx\n").expect("file written");
         let error = collect(&[csv]).expect_err("no path column").to_string();
         assert!(error.contains("path, image, file, id") && error.contains("note"), "{error}");

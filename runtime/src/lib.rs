@@ -1,10 +1,13 @@
 //! Drafts radiology reports from chest X-rays with an XREPORT bundle, on ONNX Runtime.
 //!
 //! The way of an image: [`inputs`] finds it, [`drafting`] turns pixels into text through the bundle's graphs
-//! ([`model`]) and a search ([`decoding`]), [`output`] writes the result rows. [`generate`] joins these for a whole run.
+//! ([`model`]) and a search ([`decoding`]), [`output`] writes the result rows. [`generate`] joins these for a whole run,
+//! which [`batch`] makes safe against whatever ends it early.
 //!
 //! The trainer uses this library too: what validates and verifies a model there is what runs it here.
 
+pub mod batch;
+pub mod cuda_libraries;
 pub mod decoding;
 pub mod device;
 pub mod drafting;

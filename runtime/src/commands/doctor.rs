@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::Args;
 use xreport_models::bundle::Bundle;
+use xreport_runtime::cuda_libraries;
 use xreport_runtime::device::DeviceRequest;
 use xreport_runtime::drafting::Drafter;
 use xreport_runtime::failure::message;
@@ -28,7 +30,7 @@ impl Doctor {
         println!("threads         {}", std::thread::available_parallelism().map_or(1, usize::from));
         let mut whole = check("ONNX Runtime", &onnx_runtime());
         if whole {
-            println!("CUDA provider   {}", cuda());
+            whole &= check("CUDA provider", &cuda());
             whole &= check("model", &self.try_model());
         }
         println!("{}", if whole { "all is well" } else { "something is missing: see above" });
@@ -62,11 +64,20 @@ fn onnx_runtime() -> anyhow::Result<String> {
     Ok(format!("{} from {}", onnxruntime::VERSION, real.display()))
 }
 
-fn cuda() -> String {
+/// What is to be said of CUDA; a problem where its provider is installed and cannot load.
+fn cuda() -> anyhow::Result<String> {
     match onnxruntime::environment() {
-        Ok((_, library)) if cuda_provider_beside(library) => {
-            "installed; `xreport generate --device cuda` says whether it loads".into()
-        }
-        _ => "not installed: reports are drafted on the CPU".into(),
+        Ok((_, library)) if cuda_provider_beside(library) => {}
+        _ => return Ok("not installed: reports are drafted on the CPU".into()),
     }
+    let missing = cuda_libraries::missing();
+    if missing.is_empty() {
+        return Ok("installed, and CUDA's libraries load".into());
+    }
+    let named =
+        missing.iter().map(|library| format!("\n  {} from {}: {}", library.name, library.from, library.problem));
+    bail!(
+        "installed, but these libraries do not load:{}\nhint: reports are drafted on the CPU until they do",
+        named.collect::<String>()
+    )
 }

@@ -1,35 +1,48 @@
 //! `xreport generate`.
 
+use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::ensure;
-use clap::Args;
+use clap::{Args, CommandFactory};
 use indicatif::{ProgressBar, ProgressStyle};
 use xreport_models::bundle::{Bundle, VariantRequest};
 use xreport_models::image::{Gate, GateMode, Views};
+use xreport_runtime::batch::{Job, Places, Settings, Shard};
 use xreport_runtime::decoding::Guessing;
-use xreport_runtime::device::{DeviceRequest, PrecisionRequest};
+use xreport_runtime::device::{Device, DeviceRequest, PrecisionRequest};
 use xreport_runtime::drafting::Drafter;
-use xreport_runtime::generate::{RunOptions, Tally, generate};
-use xreport_runtime::inputs;
+use xreport_runtime::generate::{RunOptions, Task, Worker, generate};
+use xreport_runtime::inputs::{self, Inputs};
 use xreport_runtime::model::SessionOptions;
-use xreport_runtime::output::{Format, writer};
+use xreport_runtime::output::Format;
 
 use super::search::SearchArguments;
-use super::{exit, model_path};
+use super::{exit, model_path, stop, watch};
 
 /// Where input images are expected when none is named.
 const INPUT_IMAGES: &str = "generation/input_images";
 /// Where reports go when no place is named.
 const REPORTS: &str = "generation/reports";
 
+/// Arguments that change no row. A run goes on from an earlier one's ledger only where all others are the same, so a
+/// new option counts until it is named here.
+const CHANGE_NO_ROW: [&str; 11] =
+    ["inputs", "model", "out", "format", "device", "batch_size", "threads", "shard", "fresh", "watch", "settle"];
+
 /// Draft reports for images, folders or CSV lists of images.
+///
+/// What is done is written to a ledger at once: after a crash, a kill or Ctrl-C the same command goes on from there.
+/// Exit codes: 0 all done; 1 some inputs failed, the rest is done; 2 usage, bundle or disk; 3 stopped before the end.
 #[derive(Debug, Args)]
 pub struct Generate {
     /// Images, folders (searched whole) or CSV files with a column of paths [default: generation/input_images]
-    inputs: Vec<PathBuf>,
+    pub inputs: Vec<PathBuf>,
     /// Bundle folder or checkpoint folder [default: the newest checkpoint's bundle, else models/demo]
     #[arg(long, value_name = "BUNDLE")]
     model: Option<PathBuf>,
@@ -71,71 +84,215 @@ pub struct Generate {
     guess_ahead: bool,
     #[command(flatten)]
     search: SearchArguments,
+    /// Do part i (from 0) of N; `auto` asks Slurm or Kubernetes. `xreport merge OUT` joins the parts
+    #[arg(long, value_name = "i/N|auto")]
+    shard: Option<ShardRequest>,
+    /// Forget what --out holds and draft everything anew
+    #[arg(long)]
+    fresh: bool,
+    /// Stay, and draft what comes into the folders, until Ctrl-C or SIGTERM
+    #[arg(long, conflicts_with = "shard")]
+    watch: bool,
+    /// With --watch: a file is taken when it has not changed for so long
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0)]
+    pub settle: f64,
+}
+
+/// What `--shard` asks for.
+#[derive(Debug, Clone, Copy)]
+enum ShardRequest {
+    Auto,
+    Named(Shard),
+}
+
+impl FromStr for ShardRequest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" { Ok(Self::Auto) } else { text.parse().map(Self::Named) }
+    }
+}
+
+/// All that a run needs.
+pub struct Run {
+    /// Those who draft.
+    pub workers: Vec<Worker>,
+    /// Ledger and output.
+    pub job: Job,
+    /// Set by Ctrl-C.
+    pub stop: Arc<AtomicBool>,
+    options: RunOptions,
 }
 
 impl Generate {
     pub fn run(mut self) -> anyhow::Result<ExitCode> {
         ensure!(self.batch_size > 0, "--batch-size: at least 1 expected, found 0");
         ensure!(self.max_tokens != Some(0), "--max-tokens: at least 1 expected, found 0");
+        ensure!((0.0..1e6).contains(&self.settle), "--settle: seconds from 0 expected, found {}", self.settle);
         if self.inputs.is_empty() {
             self.inputs.push(INPUT_IMAGES.into());
         }
+        let format = self.format.unwrap_or_else(|| Format::of_path(&self.out));
+        let places = Places { out: self.out.clone(), format, shard: self.shard()? };
         let found = inputs::collect(&self.inputs)?;
-        let bundle = Bundle::load(&model_path::resolve(self.model.as_deref())?)?;
-        let variant = VariantRequest {
-            precision: self.precision.0,
-            batch_size: self.batch_size.saturating_mul(self.search.beams()),
-        };
-        let session = SessionOptions { device: self.device, threads: self.threads, variant };
-        let mut drafter = Drafter::new(&bundle, &session, self.max_tokens)?;
-        self.search.set(&mut drafter)?;
-        if self.guess_ahead {
-            let usable = self.batch_size == 1 && drafter.guess_ahead(&bundle, &session, Guessing::default())?;
-            ensure!(usable, "--guess-ahead: --batch-size 1 and a bundle that was exported with --ngrams expected");
-        }
-        drop(bundle);
-        if let Some(reason) = drafter.model().fallback() {
-            eprintln!("warning: running on the CPU, because CUDA failed: {reason}");
-        }
-        if found.images.is_empty() {
+        if found.is_empty() && !self.watch {
             eprintln!("no image found in {} ({} other files)", listed(&self.inputs), found.others);
             return Ok(ExitCode::from(exit::SOME_FAILED));
         }
-        let format = self.format.unwrap_or_else(|| Format::of_path(&self.out));
-        let mut rows = writer(format, &self.out)?;
-        let bar = progress_bar(found.images.len());
-        let options = RunOptions {
-            batch_size: self.batch_size,
-            threads: session.resolved_threads(),
-            gate: Gate { mode: self.gate, views: self.views },
-            token_ids: self.token_ids,
-        };
-        let tally = generate(&mut drafter, found.images, options, rows.as_mut(), &mut |row| {
-            if row.status != "ok" {
-                bar.suspend(|| eprintln!("failed: {}", row.error));
-            } else if !row.warnings.is_empty() {
-                bar.suspend(|| eprintln!("warning: `{}`: {}", row.id, row.warnings));
-            }
-            bar.inc(1);
-        })?;
-        rows.finish()?;
-        bar.finish_and_clear();
-        eprintln!("{}", drafter.manifest().notice);
-        Ok(self.report(tally, found.others, &drafter))
+        let stop = stop::flag()?;
+        let mut run = self.start(places, found.images.len(), stop)?;
+        if self.watch { watch::watch(&self, &mut run, found) } else { self.all(&mut run, found) }
     }
 
-    fn report(&self, tally: Tally, others: usize, drafter: &Drafter) -> ExitCode {
-        let passed_over = if others > 0 { format!(", {others} other files passed over") } else { String::new() };
-        eprintln!(
-            "{} reports drafted, {} failed{passed_over} ({} on {}) -> {}",
-            tally.done,
-            tally.failed,
-            drafter.model().variant(),
-            drafter.model().device(),
-            self.out.display()
-        );
-        if tally.failed > 0 { ExitCode::from(exit::SOME_FAILED) } else { ExitCode::SUCCESS }
+    fn shard(&self) -> anyhow::Result<Option<Shard>> {
+        Ok(match self.shard {
+            None => None,
+            Some(ShardRequest::Named(shard)) => Some(shard),
+            Some(ShardRequest::Auto) => Some(Shard::of_scheduler(|name| std::env::var(name).ok())?),
+        })
     }
+
+    fn start(&self, places: Places, images: usize, stop: Arc<AtomicBool>) -> anyhow::Result<Run> {
+        let bundle = Bundle::load(&model_path::resolve(self.model.as_deref())?)?;
+        let workers = self.workers(&bundle, images)?;
+        let drafter = workers[0].drafter();
+        if let Some(reason) = drafter.model().fallback() {
+            eprintln!("warning: running on the CPU, because CUDA failed: {reason}");
+        }
+        let job = Job::open(places, &settings(drafter), self.fresh)?;
+        if job.ledger().unreadable() > 0 {
+            let (lines, path) = (job.ledger().unreadable(), job.ledger().path().display());
+            eprintln!("warning: {lines} lines of `{path}` cannot be read: their images are done again");
+        }
+        let gate = Gate { mode: self.gate, views: self.views };
+        let options = RunOptions { batch_size: self.batch_size, gate, token_ids: self.token_ids };
+        Ok(Run { workers, job, stop, options })
+    }
+
+    /// Models for all workers. A GPU serves one; a watched folder's few images are done soonest by one.
+    fn workers(&self, bundle: &Bundle, images: usize) -> anyhow::Result<Vec<Worker>> {
+        let threads = self.session(self.threads).resolved_threads();
+        let images = if self.watch { 1 } else { images };
+        let (count, each) = Worker::division(images, self.batch_size, threads);
+        let worker = |threads| anyhow::Ok(Worker::new(self.drafter(bundle, threads)?, threads)?);
+        let first = worker(each)?;
+        if count > 1 && first.drafter().model().device() != Device::Cpu {
+            return Ok(vec![worker(threads)?]);
+        }
+        std::iter::once(Ok(first)).chain((1..count).map(|_| worker(each))).collect()
+    }
+
+    fn drafter(&self, bundle: &Bundle, threads: usize) -> anyhow::Result<Drafter> {
+        let session = self.session(threads);
+        let mut drafter = Drafter::new(bundle, &session, self.max_tokens)?;
+        self.search.set(&mut drafter)?;
+        if self.guess_ahead {
+            let usable = self.batch_size == 1 && drafter.guess_ahead(bundle, &session, Guessing::default())?;
+            ensure!(usable, "--guess-ahead: --batch-size 1 and a bundle that was exported with --ngrams expected");
+        }
+        Ok(drafter)
+    }
+
+    fn session(&self, threads: usize) -> SessionOptions {
+        let batch_size = self.batch_size.saturating_mul(self.search.beams());
+        SessionOptions { device: self.device, threads, variant: VariantRequest { precision: self.precision.0, batch_size } }
+    }
+
+    fn all(&self, run: &mut Run, found: Inputs) -> anyhow::Result<ExitCode> {
+        let others = found.others;
+        let order: HashMap<String, usize> = found.ids().enumerate().map(|(place, id)| (id.to_owned(), place)).collect();
+        let tasks = run.job.pending(found, run.workers[0].pool());
+        let kept = run.job.counts().kept;
+        if kept > 0 {
+            eprintln!("{kept} of {} are done already, {} to do", run.job.counts().inputs, tasks.len());
+        }
+        run.draft(tasks)?;
+        let stopped = run.job.counts().left() > 0;
+        if !stopped {
+            run.job.finish(&order)?;
+        }
+        eprintln!("{}", run.drafter().manifest().notice);
+        eprintln!("{}", self.summary(run, others));
+        Ok(match (stopped, run.job.counts().failed) {
+            (true, _) => ExitCode::from(exit::STOPPED),
+            (false, 0) => ExitCode::SUCCESS,
+            (false, _) => ExitCode::from(exit::SOME_FAILED),
+        })
+    }
+
+    /// What was done, in counts that add up.
+    pub fn summary(&self, run: &Run, others: usize) -> String {
+        let (counts, drafter) = (run.job.counts(), run.drafter());
+        let mut text = format!("{} reports drafted, {} failed", counts.done, counts.failed);
+        for (count, what) in [
+            (counts.kept, "done before"),
+            (counts.left(), "not reached: the same command goes on"),
+            (others, "other files passed over"),
+        ] {
+            if count > 0 {
+                text += &format!(", {count} {what}");
+            }
+        }
+        text += &format!(
+            "; {} images in all ({} on {})",
+            counts.inputs,
+            drafter.model().variant(),
+            drafter.model().device()
+        );
+        match run.job.shard() {
+            Some(shard) => text += &format!("; shard {shard}; when all are done: xreport merge {}", self.out.display()),
+            None => text += &format!(" -> {}", self.out.display()),
+        }
+        text
+    }
+}
+
+impl Run {
+    /// Drafts these and writes them down, until the end or Ctrl-C.
+    pub fn draft(&mut self, tasks: Vec<Task>) -> anyhow::Result<()> {
+        let bar = progress_bar(tasks.len());
+        let Self { workers, job, stop, options } = self;
+        generate(workers, tasks, *options, stop, &mut |finished| {
+            if finished.row.status != "ok" {
+                bar.suspend(|| eprintln!("failed: {}", finished.row.error));
+            } else if !finished.row.warnings.is_empty() {
+                bar.suspend(|| eprintln!("warning: `{}`: {}", finished.row.id, finished.row.warnings));
+            }
+            bar.inc(1);
+            job.record(finished)
+        })?;
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// The first of the models, which are all alike.
+    pub fn drafter(&self) -> &Drafter {
+        self.workers[0].drafter()
+    }
+
+    /// Whether Ctrl-C or SIGTERM came.
+    pub fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// What the rows depend on: the bundle, its variant, and every option that is not known to change nothing.
+fn settings(drafter: &Drafter) -> Settings {
+    let mut settings = Settings::new();
+    settings.insert("bundle".into(), drafter.manifest().id.clone().into());
+    settings.insert("variant".into(), drafter.model().variant().into());
+    let matches = crate::Arguments::command().get_matches();
+    let Some((_, given)) = matches.subcommand() else { return settings };
+    let command = Generate::augment_args(clap::Command::new("generate"));
+    for argument in command.get_arguments().map(|argument| argument.get_id().as_str()) {
+        if CHANGE_NO_ROW.contains(&argument) || !given.try_contains_id(argument).unwrap_or(false) {
+            continue;
+        }
+        let words: Vec<_> =
+            given.get_raw(argument).unwrap_or_default().map(|word| word.to_string_lossy().into_owned()).collect();
+        settings.insert(argument.into(), words.join(" ").into());
+    }
+    settings
 }
 
 fn listed(paths: &[PathBuf]) -> String {

@@ -4,9 +4,12 @@ mod bench;
 mod doctor;
 mod generate;
 mod info;
+mod merge;
 mod model_path;
 mod search;
+mod stop;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -18,6 +21,8 @@ pub mod exit {
     pub const SOME_FAILED: u8 = 1;
     /// Usage, settings or bundle error.
     pub const UNUSABLE: u8 = 2;
+    /// Stopped by Ctrl-C or SIGTERM before the end; the same command goes on from there.
+    pub const STOPPED: u8 = 3;
 }
 
 /// What to do.
@@ -25,6 +30,8 @@ pub mod exit {
 pub enum Command {
     /// Draft reports for images, folders or CSV lists of images
     Generate(generate::Generate),
+    /// Join the results of a job's shards
+    Merge(merge::Merge),
     /// Say what a bundle is: network, vocabulary, where it comes from
     Info(info::Info),
     /// Check every file of a bundle against its manifest
@@ -40,6 +47,7 @@ impl Command {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Generate(command) => command.run(),
+            Self::Merge(command) => command.run(),
             Self::Info(command) => command.run(),
             Self::Verify(command) => command.run(),
             Self::Bench(command) => command.run(),

@@ -1,5 +1,6 @@
 //! Result rows and the forms in which they are written.
 
+mod stored;
 mod table;
 mod text_files;
 
@@ -11,6 +12,7 @@ use serde::Serialize;
 use thiserror::Error;
 use xreport_models::atomic::AtomicError;
 
+pub use stored::StoredRow;
 pub use table::{CsvRows, JsonRows};
 pub use text_files::TextFiles;
 
@@ -108,24 +110,38 @@ pub enum OutputError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The output cannot be one.
+    #[error("cannot write `{}`: {problem}", path.display())]
+    Refused {
+        /// The output.
+        path: PathBuf,
+        /// Why not.
+        problem: String,
+    },
     /// As above, from an atomic write.
     #[error(transparent)]
     Atomic(#[from] AtomicError),
 }
 
-/// Takes result rows one by one; the output appears under its name when all are there.
+impl OutputError {
+    /// An output that cannot be one, before any work was done for it.
+    pub fn refused(path: &Path, problem: &str) -> Self {
+        Self::Refused { path: path.to_path_buf(), problem: problem.to_owned() }
+    }
+}
+
+/// Takes result rows one by one; the table appears under its name when all are there.
 pub trait RowWriter {
     /// Adds a row.
-    fn write(&mut self, row: &ResultRow) -> Result<(), OutputError>;
-    /// Completes the output.
+    fn write(&mut self, row: &StoredRow) -> Result<(), OutputError>;
+    /// Completes the table.
     fn finish(self: Box<Self>) -> Result<(), OutputError>;
 }
 
-/// A writer of that form for that path.
-pub fn writer(format: Format, out: &Path) -> Result<Box<dyn RowWriter>, OutputError> {
+/// A table of that form at that path; text files' is a CSV index.
+pub fn table(format: Format, path: &Path) -> Result<Box<dyn RowWriter>, OutputError> {
     Ok(match format {
-        Format::Txt => Box::new(TextFiles::create(out)?),
-        Format::Csv => Box::new(CsvRows::create(out)?),
-        Format::Jsonl => Box::new(JsonRows::create(out)?),
+        Format::Txt | Format::Csv => Box::new(CsvRows::create(path)?),
+        Format::Jsonl => Box::new(JsonRows::create(path)?),
     })
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::{OutputError, ResultRow, RowWriter};
+use super::{OutputError, RowWriter, StoredRow};
 
 /// A file that takes its name when it is complete.
 struct PendingFile {
@@ -48,10 +48,11 @@ fn readable_by_others(file: &File) {
     crate::platform::make_ordinary(file);
 }
 
-/// Rows as CSV with a header.
+/// Rows as CSV with a header: the first row's columns.
 pub struct CsvRows {
     pending: PendingFile,
     csv: csv::Writer<File>,
+    header: Vec<String>,
 }
 
 impl CsvRows {
@@ -59,13 +60,18 @@ impl CsvRows {
     pub fn create(target: &Path) -> Result<Self, OutputError> {
         let pending = PendingFile::create(target)?;
         let csv = csv::Writer::from_writer(pending.handle()?);
-        Ok(Self { pending, csv })
+        Ok(Self { pending, csv, header: Vec::new() })
     }
 }
 
 impl RowWriter for CsvRows {
-    fn write(&mut self, row: &ResultRow) -> Result<(), OutputError> {
-        self.csv.serialize(row).map_err(|error| self.pending.fail(Error::other(error)))
+    fn write(&mut self, row: &StoredRow) -> Result<(), OutputError> {
+        let fail = |error| self.pending.fail(Error::other(error));
+        if self.header.is_empty() {
+            self.header = row.columns().iter().map(|(name, _)| name.clone()).collect();
+            self.csv.write_record(&self.header).map_err(fail)?;
+        }
+        self.csv.write_record(self.header.iter().map(|name| row.text(name))).map_err(fail)
     }
 
     fn finish(mut self: Box<Self>) -> Result<(), OutputError> {
@@ -90,9 +96,8 @@ impl JsonRows {
 }
 
 impl RowWriter for JsonRows {
-    fn write(&mut self, row: &ResultRow) -> Result<(), OutputError> {
-        let line = serde_json::to_string(row).expect("a row holds only plain values");
-        writeln!(self.lines, "{line}").map_err(|source| self.pending.fail(source))
+    fn write(&mut self, row: &StoredRow) -> Result<(), OutputError> {
+        writeln!(self.lines, "{}", row.json()).map_err(|source| self.pending.fail(source))
     }
 
     fn finish(mut self: Box<Self>) -> Result<(), OutputError> {

@@ -1,24 +1,48 @@
-//! One text file per image, in folders that mirror the input, and an index of all.
+//! One text file per image, in folders that mirror the input.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use xreport_models::atomic::write_file;
 
-use super::{CsvRows, OutputError, ResultRow, RowWriter};
-
-/// File name of the index.
-const INDEX: &str = "index.csv";
+use super::OutputError;
 
 /// A folder of text files.
+#[derive(Debug, Clone)]
 pub struct TextFiles {
     folder: PathBuf,
-    index: CsvRows,
 }
 
 impl TextFiles {
-    /// Starts in `folder`, which is created when needed.
-    pub fn create(folder: &Path) -> Result<Self, OutputError> {
-        Ok(Self { folder: folder.to_path_buf(), index: CsvRows::create(&folder.join(INDEX))? })
+    /// In `folder`, which is created when needed.
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_path_buf() }
+    }
+
+    /// Writes the draft of `id`, whole or not at all.
+    pub fn write(&self, id: &str, text: &str, notice: &str) -> Result<(), OutputError> {
+        let path = self.path(id);
+        let parent = path.parent().unwrap_or(&self.folder);
+        std::fs::create_dir_all(parent).map_err(|source| OutputError::Write { path: path.clone(), source })?;
+        Ok(write_file(&path, format!("{text}\n\n[{notice}]\n").as_bytes())?)
+    }
+
+    /// Whether `id` has a file.
+    pub fn has(&self, id: &str) -> bool {
+        self.path(id).is_file()
+    }
+
+    /// Removes an older draft of `id`, of which there is none now.
+    pub fn remove(&self, id: &str) -> Result<(), OutputError> {
+        let path = self.path(id);
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != ErrorKind::NotFound => Err(OutputError::Write { path, source }),
+            _ => Ok(()),
+        }
+    }
+
+    fn path(&self, id: &str) -> PathBuf {
+        self.folder.join(text_name(id))
     }
 }
 
@@ -33,22 +57,6 @@ fn text_name(id: &str) -> PathBuf {
         }
     }
     path
-}
-
-impl RowWriter for TextFiles {
-    fn write(&mut self, row: &ResultRow) -> Result<(), OutputError> {
-        if row.status == "ok" {
-            let path = self.folder.join(text_name(&row.id));
-            let parent = path.parent().unwrap_or(&self.folder);
-            std::fs::create_dir_all(parent).map_err(|source| OutputError::Write { path: path.clone(), source })?;
-            write_file(&path, format!("{}\n\n[{}]\n", row.text, row.notice).as_bytes())?;
-        }
-        self.index.write(row)
-    }
-
-    fn finish(self: Box<Self>) -> Result<(), OutputError> {
-        Box::new(self.index).finish()
-    }
 }
 
 #[cfg(test)]

@@ -52,7 +52,10 @@ fn text_files_mirror_the_input_and_an_index_lists_them() {
     let place = nested();
     let run = place.xreport("generate in --model model --out reports").expect_code(0);
     assert!(run.stdout.is_empty() && run.stderr.contains("1 other files passed over"), "{run}");
-    assert_eq!(place.files("reports"), ["a.png.txt", "deep/b.png.txt", "deep/er/b.png.txt", "index.csv"]);
+    assert_eq!(
+        place.files("reports"),
+        ["a.png.txt", "deep/b.png.txt", "deep/er/b.png.txt", "index.csv", "ledger.jsonl"]
+    );
     for row in place.csv("reports/index.csv") {
         let text = place.read(&format!("reports/{}.txt", &row["id"]));
         assert_eq!(text, format!("{}\n\n[{NOTICE}]\n", &row["text"]));
@@ -140,7 +143,7 @@ fn an_image_a_folder_and_a_list_are_inputs_and_ids_are_relative_to_them() {
     place.xreport("generate lists/some.csv --model model --out reports/here").expect_code(0);
     assert_eq!(
         place.files("reports"),
-        ["here/_/data/images/s05.png.txt", "here/_/in/deep/b.png.txt", "here/index.csv"]
+        ["here/_/data/images/s05.png.txt", "here/_/in/deep/b.png.txt", "here/index.csv", "here/ledger.jsonl"]
     );
 }
 
@@ -225,6 +228,25 @@ fn a_program_without_its_library_says_what_to_do() {
         assert!(said.contains("beside the program"), "{run}");
     }
     assert!(!place.has("drafts.csv"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn doctor_names_the_libraries_that_the_cuda_provider_misses() {
+    let place = with_model();
+    let line = place.xreport("doctor --model model").expect_code(0).stdout;
+    let library = line.lines().find_map(|line| line.split_once("ONNX Runtime")?.1.split_once(" from ")).unwrap().1;
+    place.write("here/libonnxruntime_providers_cuda.so", "");
+    fs::copy(library, place.path("here").join(std::path::Path::new(library).file_name().unwrap())).unwrap();
+    fs::copy(binary("xreport"), place.path("here/xreport")).unwrap();
+    let mut command = std::process::Command::new(place.path("here/xreport"));
+    let run = Run::of(command.current_dir(place.path("")).args(["doctor", "--model", "model"]).env_clear());
+    if run.code == Some(0) {
+        return skipped("CUDA and cuDNN are installed here");
+    }
+    let run = run.expect_code(2);
+    assert!(run.stdout.contains("CUDA provider   PROBLEM: installed, but these libraries do not load"), "{run}");
+    assert!(run.stdout.contains("from cuDNN 9") && run.stdout.contains("cannot open shared object file"), "{run}");
 }
 
 #[test]

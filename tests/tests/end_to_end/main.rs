@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test whose scene cannot be set has failed")]
 
 mod bad_input;
+mod batch;
 mod checkpoint;
 mod dicom;
 #[path = "../../../models/src/image/dicom/samples.rs"]

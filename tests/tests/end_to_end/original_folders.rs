@@ -35,7 +35,7 @@ fn bare_commands_walk_the_whole_way() {
 
     let drafted = place.xreport("generate").expect_code(0);
     assert!(drafted.stderr.contains(&*name), "{drafted}");
-    assert_eq!(place.files("generation/reports").len(), 16 + 1);
+    assert_eq!(place.files("generation/reports").len(), 16 + 2, "reports, their index, the ledger");
     assert_eq!(place.csv("generation/reports/index.csv").len(), 16);
 }
 

@@ -43,6 +43,11 @@ impl Watched {
         let _ = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
     }
 
+    /// Most kilobytes of memory that it has used so far (Linux).
+    pub fn peak(&self) -> Option<u64> {
+        peak_kilobytes(self.child.id()).max(self.peak)
+    }
+
     /// Waits for its end.
     pub fn end(mut self) -> (Run, Option<u64>) {
         while self.runs() {}

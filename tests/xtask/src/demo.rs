@@ -82,7 +82,7 @@ const STEPS: &[Step] = &[
     Step {
         title: "draft reports for the held-out images",
         program: "xreport",
-        arguments: "generate demo/held-out/images --model demo/bundle --out demo/reports.csv --format csv",
+        arguments: "generate demo/held-out/images --model demo/bundle --out demo/reports.csv --format csv --fresh",
         quick: "",
         makes: "demo/reports.csv",
     },

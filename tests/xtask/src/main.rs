@@ -4,6 +4,7 @@
 
 mod cache;
 mod demo;
+mod dist;
 mod fetch;
 mod links;
 mod phases;
@@ -37,6 +38,8 @@ usage: cargo xtask COMMAND
                     check the formatting, the lints and the dependency rules, then run all tests;
                     ARGS go to `cargo test`
   demo [--quick]    set up, build, draw a data set, train, export, generate and evaluate
+  dist [--bundle DIR] [--no-deb]
+                    a folder to copy to other machines, its .tar.gz, and a .deb where cargo-deb is installed
   prove --list      name the long proofs
   prove NAME [ARGS] run one of them
 
@@ -69,6 +72,7 @@ fn run(arguments: &[String]) -> Result<bool> {
         "setup" => setup::run(&workspace, &setup::Options::parse(rest)?).map(|()| true),
         "test" => test_suite::run(&workspace, &test_suite::Options::parse(rest)?),
         "demo" => demo::run(&workspace, &demo::Options::parse(rest)?).map(|()| true),
+        "dist" => dist::run(&workspace, &dist::Options::parse(rest)?),
         "prove" => proofs::run(&workspace, rest),
         other => bail!("`{other}` is not a command\n{USAGE}"),
     }

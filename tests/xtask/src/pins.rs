@@ -127,6 +127,14 @@ pub fn fingerprint(pin: &[u8]) -> String {
     digits
 }
 
+/// The SHA-256 of `bytes` in hexadecimal digits.
+pub fn hex_sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut digits, byte| {
+        write!(digits, "{byte:02x}").expect("writing to a string cannot fail");
+        digits
+    })
+}
+
 /// This system, as the pins name it: `linux-x86_64`, `windows-x86_64`, …
 pub fn system() -> String {
     format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)

@@ -78,9 +78,19 @@ impl Workspace {
     ///
     /// The helper itself is left out: it runs, and some systems lock a running program's file.
     pub fn build_programs(&self, profile: &str) -> Result<Programs> {
+        self.build(&["--workspace", "--exclude", "xtask", "--bins", "--profile", profile])
+    }
+
+    /// Builds the programs of one member alone.
+    pub fn build_package(&self, package: &str, profile: &str) -> Result<Programs> {
+        self.build(&["--package", package, "--bins", "--profile", profile])
+    }
+
+    fn build(&self, arguments: &[&str]) -> Result<Programs> {
         let mut child = self
             .cargo()
-            .args(["build", "--workspace", "--exclude", "xtask", "--bins", "--profile", profile])
+            .arg("build")
+            .args(arguments)
             .arg("--message-format=json-render-diagnostics")
             .stdout(Stdio::piped())
             .spawn()

@@ -2,6 +2,10 @@
 //!
 //! To add one: a file here with a function of the type [`Run`], and a line in [`PROOFS`].
 
+mod batch;
+mod batch_bad_files;
+mod batch_kill;
+mod batch_memory;
 mod checkpoints;
 mod decode_peer;
 mod decode_peers;
@@ -14,6 +18,7 @@ mod parity;
 mod peer;
 mod programs;
 pub mod radiographs;
+mod random;
 mod resume_kill;
 mod safetensors;
 mod score;
@@ -56,6 +61,21 @@ const PROOFS: &[Proof] = &[
         name: "resume-kill",
         about: "a training that is killed ten times ends as one that is not [--kills N] [--seed S] [--epochs N]",
         run: resume_kill::run,
+    },
+    Proof {
+        name: "batch-kill",
+        about: "a batch that is killed 20 times, and shards of it, give what a run gives that is let alone [--images N] [--kills N] [--seed S] [--bundle DIR]",
+        run: batch_kill::run,
+    },
+    Proof {
+        name: "batch-memory",
+        about: "10,000 images take no more memory than 500 [--images N] [--bundle DIR]",
+        run: batch_memory::run,
+    },
+    Proof {
+        name: "batch-bad-files",
+        about: "5 bad files of 100 do not slow the others [--images N] [--rounds N] [--bundle DIR]",
+        run: batch_bad_files::run,
     },
     Proof {
         name: "slim",
@@ -111,7 +131,7 @@ pub fn run(workspace: &Workspace, words: &[String]) -> Result<bool> {
     };
     if name == "--list" {
         for proof in PROOFS {
-            println!("{:<12} {}", proof.name, proof.about);
+            println!("{:<15} {}", proof.name, proof.about);
         }
         return Ok(true);
     }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::figures::Figures;
 use super::programs::{self, Programs, output};
+use super::random::Random;
 use super::safetensors::Checkpoint;
 use super::words::Words;
 use crate::workspace::Workspace;
@@ -22,7 +23,7 @@ const LAST: &str = "last.safetensors";
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     let words = Words::parse("resume-kill", arguments, &["--kills", "--seed", "--epochs"], &[])?;
     let kills = words.number("--kills", 10usize)?;
-    let mut random = Random(words.number("--seed", 1)?);
+    let mut random = Random::new(words.number("--seed", 1)?);
     let programs = Programs::built(workspace)?;
     let trial = Trial { programs, folder: programs::folder(workspace, "resume-kill")? };
     let seconds = trial.prepare(words.number("--epochs", 12)?)?;
@@ -197,36 +198,9 @@ fn left_behind(folder: &Path) -> Result<usize> {
     Ok(entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with('.')).count())
 }
 
-/// SplitMix64 (Steele et al. 2014): small, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    /// In 0..1.
-    fn fraction(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
-
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_moments_are_spread_and_repeat() {
-        let draw = |seed| {
-            let mut random = Random(seed);
-            (0..100).map(|_| random.fraction()).collect::<Vec<_>>()
-        };
-        let moments = draw(1);
-        assert!(moments.iter().all(|moment| (0.0..1.0).contains(moment)));
-        assert!(moments.iter().any(|&moment| moment < 0.1) && moments.iter().any(|&moment| moment > 0.9));
-        assert_eq!(moments, draw(1));
-        assert_ne!(moments, draw(2));
-    }
 
     #[test]
     fn a_kill_is_told_from_an_end() {
