@@ -6,8 +6,8 @@
 pub mod data;
 pub mod evaluation;
 pub mod export;
-pub mod metrics;
 pub mod import;
+pub mod metrics;
 pub mod network;
 pub mod observations;
 pub mod onnx;

@@ -195,7 +195,11 @@ impl Generate {
 
     fn session(&self, threads: usize) -> SessionOptions {
         let batch_size = self.batch_size.saturating_mul(self.search.beams());
-        SessionOptions { device: self.device, threads, variant: VariantRequest { precision: self.precision.0, batch_size } }
+        SessionOptions {
+            device: self.device,
+            threads,
+            variant: VariantRequest { precision: self.precision.0, batch_size },
+        }
     }
 
     fn all(&self, run: &mut Run, found: Inputs) -> anyhow::Result<ExitCode> {

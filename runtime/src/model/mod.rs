@@ -2,8 +2,8 @@
 
 mod buffers;
 mod decoder;
-mod features;
 mod encoder;
+mod features;
 mod floats;
 mod session;
 mod verifier;
