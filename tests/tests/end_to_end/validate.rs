@@ -139,16 +139,28 @@ fn everything_that_is_wrong_is_found_named_and_told() {
         assert!(!file.contains("SECRET"));
     }
     assert!(page.contains("default-src 'none'") && !page.contains("<script"));
-    assert!(page.matches("data:image/jpeg;base64,").count() > 20);
+    assert!(page.matches("data:image/jpeg;base64,").count() >= 18);
     assert!(!page.contains("NaN"));
+}
+
+/// A data set in which all is well: two images a patient, a report for each.
+fn orderly(place: &Workplace, rows: u32) {
+    let images = place.path("data/images");
+    fs::create_dir_all(&images).unwrap();
+    let mut table = String::from("id,text,patient\n");
+    for number in 0..rows {
+        picture(number).save(images.join(format!("s{number:02}.png"))).unwrap();
+        writeln!(table, "s{number:02},\"{}\",p{}", report(number), number / 2).unwrap();
+    }
+    fs::write(place.path("data/XREPORT_dataset.csv"), table).unwrap();
 }
 
 #[test]
 fn a_data_set_in_order_is_said_to_be_in_order() {
     let place = Workplace::new();
-    place.train("dataset phantoms --out data --samples 120 --size 64 --seed 3").expect_code(0);
+    orderly(&place, 80);
     let run = place.train("dataset validate --data data").expect_code(0);
-    assert!(run.stdout.contains("in order All 120 rows have a report and a readable image."), "{run}");
+    assert!(run.stdout.contains("in order All 80 rows have a report and a readable image."), "{run}");
     let figures = place.json("results/validation.json");
     for section in ["rows", "patients", "images", "length", "grey"] {
         assert_eq!(gravity(&figures, section), "fine", "{section}: {run}");
