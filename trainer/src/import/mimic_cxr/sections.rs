@@ -1,8 +1,8 @@
 //! A report's sections, by the rules of MIMIC-CXR's official section file.
 //!
 //! - A heading stands at the start of a line, after one space: capital letters, spaces and `()/,-`, then a colon and white
-//!   space. The next heading is looked for after the end of the line on which the text of this one begins, so a heading
-//!   right under an empty one belongs to its text.
+//!   space. Where that white space is the end of the line, the line below is text whatever it looks like: its start is
+//!   taken.
 //! - What comes before the first heading is the preamble; a report without a heading is one section, `full report`.
 //! - Empty findings and impressions are dropped. If neither remains, what follows the first blank line (`\n \n`) of the last
 //!   section is the section `last_paragraph`.
@@ -72,8 +72,7 @@ fn cut(report: &str) -> Vec<(String, &str)> {
     let mut parts = vec![("preamble".to_owned(), &report[..heading.name_start])];
     loop {
         let begin = heading.text_start;
-        let next_line = report[begin..].find('\n').map_or(begin, |at| begin + at);
-        let next = find_heading(report, next_line);
+        let next = find_heading(report, begin);
         let end = next.as_ref().map_or(report.len(), |next| next.line_start);
         parts.push((normalise(&report[heading.name_start..heading.name_end]), &report[begin..end]));
         match next {

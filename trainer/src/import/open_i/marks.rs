@@ -16,9 +16,8 @@ impl Marks {
     /// The text as this choice leaves it.
     pub(super) fn apply(self, text: &str) -> String {
         match self {
-            Self::Keep => text.to_owned(),
             Self::Remove if text.contains(MARK) => without(text),
-            Self::Remove => text.to_owned(),
+            Self::Keep | Self::Remove => text.to_owned(),
         }
     }
 }

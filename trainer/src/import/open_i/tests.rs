@@ -7,7 +7,8 @@ use super::super::{Placement, Progress};
 use super::*;
 
 fn xml(number: usize, findings: &str, impression: &str, images: &[&str]) -> String {
-    let images: String = images.iter().map(|image| format!("<parentImage id=\"{image}\"/>")).collect();
+    let image = |image: &&str| format!("<parentImage id=\"{image}\"/>");
+    let images = images.iter().map(image).collect::<Vec<_>>().concat();
     format!(
         "<?xml version=\"1.0\"?><eCitation><uId id=\"CXR{number}\"/><Abstract>\
          <AbstractText Label=\"INDICATION\">Cough.</AbstractText>\
