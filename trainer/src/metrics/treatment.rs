@@ -43,10 +43,10 @@ impl Treatment {
     /// Treats a text; words are then told apart by spaces.
     pub fn apply(self, text: &str) -> String {
         match self {
-            Self::R2Gen => r2gen(repeated(text.to_owned(), "..", ".", 3)),
+            Self::R2Gen => r2gen(&repeated(text.to_owned(), "..", ".", 3)),
             Self::R2GenMimic => {
                 let text = repeated(text.replace('\n', " "), "__", "_", 7);
-                r2gen(repeated(repeated(text, "  ", " ", 6), "..", ".", 8))
+                r2gen(&repeated(repeated(text, "  ", " ", 6), "..", ".", 8))
             }
             Self::Ptb => ptb::tokens(text).join(" "),
             Self::Plain => text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" "),
@@ -84,7 +84,7 @@ fn repeated(mut text: String, from: &str, to: &str, times: usize) -> String {
 }
 
 /// What both cleanings share. Empty sentences stay, and leave two spaces between their stops.
-fn r2gen(text: String) -> String {
+fn r2gen(text: &str) -> String {
     let mut text = text.replace("1. ", "");
     for number in 2..=5 {
         text = text.replace(&format!(". {number}. "), ". ");

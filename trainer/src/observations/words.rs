@@ -91,7 +91,7 @@ impl Splitter<'_, '_> {
                     continue;
                 }
                 '.' if next.is_ascii_digit() && self.number() => continue,
-                '.' if self.is_abbreviated(next) => {}
+                '.' if self.is_abbreviated() => {}
                 '.' | '?' | '!' => self.end(self.at + 1),
                 ':' => self.colon(),
                 '-' if self.joins_words(next) => {}
@@ -141,13 +141,12 @@ impl Splitter<'_, '_> {
         true
     }
 
-    fn is_abbreviated(&self, next: u8) -> bool {
+    fn is_abbreviated(&self) -> bool {
         let Some(last) = self.words.last() else { return false };
+        // "No. 3" is a number, "none or no." an end.
+        let numbered = || self.lower[self.at + 1..].trim_start().starts_with(|letter: char| letter.is_ascii_digit());
         let touches = self.lower[..self.at].ends_with(last.text);
-        touches
-            && ABBREVIATIONS.contains(&last.text)
-            && !(last.is("no") && next == b' ' && self.words.len() == 1)
-            && !(last.is("no") && !self.lower[self.at + 1..].trim_start().starts_with(|c: char| c.is_ascii_digit()))
+        touches && ABBREVIATIONS.contains(&last.text) && (!last.is("no") || numbered())
     }
 
     fn joins_words(&self, next: u8) -> bool {
