@@ -34,6 +34,19 @@ fn listed(folders: &[PathBuf]) -> String {
     folders.iter().map(|folder| format!("  {}", folder.display())).collect::<Vec<_>>().join("\n")
 }
 
+/// Turns off the telemetry of Microsoft's builds of ONNX Runtime, before the library is loaded.
+///
+/// Left alone, 1.30 writes a device id and a database into the user's cache folder and reports what it ran, graphs'
+/// metadata and error messages among it, to Microsoft. That has no place in a hospital.
+///
+/// # Safety
+/// As [`std::env::set_var`]: to be called first thing in `main`, while there is no other thread.
+#[allow(unsafe_code, reason = "the library reads this variable while it is loaded, before its interface can be called")]
+pub unsafe fn forbid_telemetry() {
+    // SAFETY: the caller sees to it.
+    unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") }
+}
+
 static ENVIRONMENT: OnceLock<(Environment, PathBuf)> = OnceLock::new();
 static LOADING: Mutex<()> = Mutex::new(());
 
@@ -53,7 +66,8 @@ pub fn environment() -> Result<(&'static Environment, &'static Path), OnnxRuntim
 fn load(path: PathBuf) -> Result<(Environment, PathBuf), OnnxRuntimeError> {
     let fail = |problem: String| OnnxRuntimeError::Load { path: path.clone(), problem };
     let builder = ort::init_from(&path).map_err(|error| fail(error.to_string()))?;
-    let environment = builder.with_name("xreport").build().map_err(|error| fail(error.to_string()))?;
+    let environment =
+        builder.with_name("xreport").with_telemetry(false).build().map_err(|error| fail(error.to_string()))?;
     Ok((environment, path))
 }
 

@@ -17,7 +17,10 @@ struct Arguments {
     command: Command,
 }
 
+#[allow(unsafe_code, reason = "an environment variable that ONNX Runtime reads is set while there is one thread")]
 fn main() -> ExitCode {
+    // SAFETY: nothing has run yet that could have started a thread.
+    unsafe { xreport_runtime::onnxruntime::forbid_telemetry() };
     match Arguments::parse().command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -27,7 +27,8 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     let (images, kills) = (words.number("--images", 1000usize)?, words.number("--kills", 20usize)?);
     let mut random = Random::new(words.number("--seed", 1)?);
     let folder = programs::folder(workspace, "batch-kill")?;
-    let trial = Trial { programs: Programs::built(workspace)?, bundle: batch::bundle(workspace, &words)?, folder };
+    let trial =
+        Trial { programs: Programs::built(workspace)?, bundle: batch::bundle(workspace, &words)?, folder, images };
     batch::images(&trial.folder.join("images"), images)?;
     // Some that are none: their rows must be there once as well.
     for index in (7..images).step_by(50) {
@@ -49,7 +50,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     let distinct: HashSet<&String> = expected.iter().map(|row| &row[1]).collect();
     figures.inform("different texts among them", distinct.len().to_string());
     for ([out, table, ledger], kills) in FORMS.iter().zip([kills.div_ceil(2), kills / 2]) {
-        let seen = trial.killed(out, ledger, kills, seconds, &mut random)?;
+        let seen = trial.killed(out, ledger, kills, &mut random)?;
         figures.target(
             &format!("{out}: kills"),
             format!("{} (at {:?})", seen.len(), seen),
@@ -83,6 +84,7 @@ struct Trial {
     programs: Programs,
     bundle: PathBuf,
     folder: PathBuf,
+    images: usize,
 }
 
 impl Trial {
@@ -104,29 +106,34 @@ impl Trial {
         Ok(())
     }
 
-    /// Kills the run `kills` times, each at a random moment of what is left of it, then lets it end. How far it was at
-    /// each kill.
-    fn killed(&self, out: &str, ledger: &str, kills: usize, seconds: f64, random: &mut Random) -> Result<Vec<usize>> {
+    /// Kills the run `kills` times, each at a random moment of what is left of it, then lets it end. How many results were
+    /// written down at each kill.
+    ///
+    /// A moment is a number of further results, none among them, and some milliseconds more: by the clock alone a busy
+    /// machine would be killed in its start each time.
+    fn killed(&self, out: &str, ledger: &str, kills: usize, random: &mut Random) -> Result<Vec<usize>> {
+        let mut seen: Vec<usize> = Vec::new();
         let mut count = Count::of(self.folder.join(ledger));
-        let mut seen = Vec::new();
         while seen.len() < kills {
-            // From the program's start on; so that all kills fall into one run.
-            let moment = Duration::from_secs_f64(seconds * 1.6 / kills as f64 * random.fraction());
+            let before = count.inputs();
+            let further = random.fraction() * 2.0 * (self.images - before) as f64 / (kills - seen.len() + 1) as f64;
+            let wanted = before + further as usize;
             let mut child = self.generate(out, "")?.spawn().context("the program cannot be started")?;
-            let started = Instant::now();
-            while started.elapsed() < moment && child.try_wait()?.is_none() {
+            while count.inputs() < wanted && child.try_wait()?.is_none() {
                 std::thread::sleep(Duration::from_millis(1));
             }
+            std::thread::sleep(Duration::from_secs_f64(0.05 * random.fraction()));
             child.kill().context("the program cannot be killed")?;
             match child.wait()?.code() {
                 None => seen.push(count.inputs()),
                 Some(0 | 1) => {
                     // It came to its end before: another run, from nothing.
                     self.remove(out)?;
-                    count = Count::of(self.folder.join(ledger));
                 }
                 Some(code) => bail!("the program failed by itself (exit code {code})"),
             }
+            // A torn line is cut off by the next run: counted from the start again.
+            count = Count::of(self.folder.join(ledger));
         }
         self.to_the_end(out, "")?;
         Ok(seen)
