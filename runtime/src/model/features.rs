@@ -1,8 +1,6 @@
 //! What the encoder makes of an image, as one vector: to find images that look alike to the model.
 
-use xreport_models::bundle::interface;
-
-use super::{Model, ModelError, Tensor};
+use super::{Model, ModelError};
 
 impl Model {
     /// One vector per image, `f32 [rows, heads · head_dims]`: the last decoder's cross-attention values, mean over the
@@ -12,11 +10,9 @@ impl Model {
     /// ONNX Runtime's, and a bundle whose values are not f32 on the CPU.
     pub fn features(&mut self, rows: usize, pixels: Vec<u8>) -> Result<Vec<Vec<f32>>, ModelError> {
         let arch = &self.architecture;
-        let shape = [rows, arch.image_height, arch.image_width, arch.image_channels];
-        let images = Tensor::from_array((shape, pixels))?;
-        let outputs = self.encoder.run(ort::inputs![interface::IMAGE => images])?;
-        let name = interface::cross_value(arch.decoders.saturating_sub(1));
-        let (_, values) = outputs[name.as_str()].try_extract_tensor::<f32>()?;
+        let encoded = self.encoder.encode(rows, pixels)?;
+        // For each layer its keys and its values.
+        let (_, values) = encoded.outputs()[2 * arch.decoders - 1].try_extract_tensor::<f32>()?;
         // [B, heads, S, head_dims]
         let (tokens, dims) = (arch.image_tokens, arch.head_dims);
         let per_image = values.chunks(arch.heads * tokens * dims);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use image::{ExtendedColorType, ImageDecoder, ImageFormat, ImageReader};
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
-use xreport_models::image::{Filter, Fit, ImageError, Limits, Preprocessing, Raster, decode, read_file};
+use xreport_models::image::{Fit, ImageError, Limits, Preprocessing, Raster, decode, read_file};
 
 use crate::data::{Problem, Study};
 
@@ -123,13 +123,8 @@ pub(super) fn measure(raster: &Raster, encoding: Encoding) -> Result<ImageFacts,
     let mean = weighted(&|grey| grey);
     let deviation = weighted(&|grey| (grey - mean).powi(2)).sqrt();
     let share = |range: &[u32]| (range.iter().map(|&count| f64::from(count)).sum::<f64>() / pixels) as f32;
-    let stretched = Preprocessing {
-        width: LIKENESS_SIDE as u32,
-        height: LIKENESS_SIDE as u32,
-        channels: 1,
-        fit: Fit::Stretch,
-        filter: Filter::Bilinear,
-    };
+    let side = LIKENESS_SIDE as u32;
+    let stretched = Preprocessing { fit: Fit::Stretch, ..Preprocessing::grey(side, side) };
     let likeness: Box<[u8; LIKENESS]> = stretched
         .apply(raster)?
         .into_boxed_slice()
