@@ -7,7 +7,7 @@
 mod wording;
 
 use rand::Rng;
-use rand::seq::{IndexedRandom, SliceRandom};
+use rand::seq::IndexedRandom;
 
 use super::findings::{Findings, Location};
 use super::observation::{Device, EffusionSize, Side, Zone};
@@ -196,8 +196,10 @@ fn impression(findings: &Findings, mut room: usize, rng: &mut impl Rng) -> Strin
             pick(&["No acute cardiopulmonary abnormality.", "Support devices in place."], rng).to_owned()
         };
     }
-    items.shuffle(rng);
-    items.truncate(IMPRESSION_UP_TO);
+    // In the order of the findings, as readers list them; which are left out is chance.
+    while items.len() > IMPRESSION_UP_TO {
+        items.remove(rng.random_range(0..items.len()));
+    }
     let fitting = items.iter().take_while(|item| {
         // With a full stop, a comma or an "and".
         let needed = pieces(item) + 1;
