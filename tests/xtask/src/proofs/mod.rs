@@ -26,6 +26,7 @@ mod slim;
 mod train_peer;
 mod validate;
 mod words;
+mod workshop;
 
 use anyhow::{Result, bail};
 

@@ -2,18 +2,15 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
-use super::programs::Programs;
-use crate::phases::{phase, succeeds};
+use super::workshop::Workshop;
+use crate::phases::phase;
 use crate::workspace::Workspace;
 
 /// Where the pairs lie when no folder is named: a data set with `reports.csv` and `images/`.
 const PAIRS: &str = "../shared/data/chest-pairs";
-/// Everything that the proof makes.
-const WORK: &str = "target/proofs/overfit";
 /// Texts of 32 that must come back.
 const TARGET: usize = 30;
 /// 60 tokens and the start token; a text that is cut has no end token to learn.
@@ -34,31 +31,18 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     }
     let pairs = pairs.canonicalize()?;
     let pairs = pairs.to_str().context("the data set's path is not UTF-8")?;
-    let programs = Programs::built(workspace)?;
-    let work = workspace.path(WORK);
-    if work.exists() {
-        fs::remove_dir_all(&work).with_context(|| format!("`{}` cannot be removed", work.display()))?;
-    }
-    fs::create_dir_all(&work)?;
-    fs::write(work.join("settings.json"), SETTINGS)?;
-    let run = |program: &str, words: &[&str]| -> Result<()> {
-        println!("   {program} {}", words.join(" "));
-        ensure!(
-            succeeds(Command::new(programs.path(program)?).args(words).current_dir(&work))?,
-            "it failed: see above"
-        );
-        Ok(())
-    };
+    let shop = Workshop::new(workspace, "overfit")?;
+    fs::write(shop.path("settings.json"), SETTINGS)?;
     phase("train", || {
-        run("xreport-train", &["train", "--data", pairs, "--settings", "settings.json", "--out", "checkpoint"])
+        shop.run("xreport-train", &["train", "--data", pairs, "--settings", "settings.json", "--out", "checkpoint"])
     })?;
     phase("draft and compare", || {
-        run("xreport-train", &["evaluate", "--model", "checkpoint", "--data", pairs, "--out", "results"])?;
+        shop.run("xreport-train", &["evaluate", "--model", "checkpoint", "--data", pairs, "--out", "results"])?;
         let images = format!("{pairs}/images");
-        run("xreport", &["generate", &images, "--model", "checkpoint", "--out", "drafts.jsonl"])
+        shop.run("xreport", &["generate", &images, "--model", "checkpoint", "--out", "drafts.jsonl"])
     })?;
-    let expected = attainable(&fs::read_to_string(work.join("results/reports.csv"))?)?;
-    let drafts = fs::read_to_string(work.join("drafts.jsonl"))?;
+    let expected = attainable(&fs::read_to_string(shop.path("results/reports.csv"))?)?;
+    let drafts = fs::read_to_string(shop.path("drafts.jsonl"))?;
     let mut back = 0;
     for line in drafts.lines() {
         let row: serde_json::Value = serde_json::from_str(line)?;

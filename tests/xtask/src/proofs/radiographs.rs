@@ -8,63 +8,47 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
-use super::programs::Programs;
-use crate::phases::{phase, succeeds};
+use super::workshop::Workshop;
+use crate::phases::phase;
 use crate::workspace::Workspace;
 
 /// Where the corpus lies when no folder is named.
 const CORPUS: &str = "../shared/data/pneumonia/chest_xray/train";
-/// Everything that the proof makes.
-const WORK: &str = "target/proofs/radiographs";
 /// AUROC and accuracy of a PyTorch sketch of the same network and time.
 const TARGETS: [f64; 2] = [0.995, 0.959];
 /// Share of persons held out, in percent.
 const HELD_OUT: &str = "10";
-
-/// The token with which the texts part: "there is NO evidence" or "there is EVIDENCE", counted from 0.
-const PARTING: usize = 9;
+/// Share of persons by whom the best state is chosen, in percent.
+const CHOOSING: &str = "5";
 
 /// Runs `prove radiographs [CORPUS]`.
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     let corpus = arguments.first().map_or_else(|| workspace.path(CORPUS), PathBuf::from);
     let corpus = std::path::absolute(&corpus)?;
     let corpus = corpus.to_str().context("the path of the corpus is not UTF-8")?;
-    let programs = Programs::built(workspace)?;
-    let work = workspace.path(WORK);
-    if work.exists() {
-        fs::remove_dir_all(&work).with_context(|| format!("`{}` cannot be removed", work.display()))?;
-    }
-    fs::create_dir_all(&work).with_context(|| format!("`{}` cannot be made", work.display()))?;
-    let run = |program: &str, words: &[&str]| -> Result<()> {
-        println!("   {program} {}", words.join(" "));
-        ensure!(
-            succeeds(Command::new(programs.path(program)?).args(words).current_dir(&work))?,
-            "it failed: see above"
-        );
-        Ok(())
-    };
+    let shop = Workshop::new(workspace, "radiographs")?;
     phase("import", || {
-        // Held out to validate, not to test: the best state is chosen by them, as the figures in the README were.
-        let to = ["--out", "dataset", "--split", "persons", "--test-percent", "0", "--validation-percent", HELD_OUT];
-        run("xreport-train", &[&["dataset", "import", "pneumonia", corpus][..], &to].concat())
+        // The persons who are tested are not those by whom the best state is chosen.
+        let parts = ["--test-percent", HELD_OUT, "--validation-percent", CHOOSING];
+        let to = [&["--out", "dataset", "--split", "persons"][..], &parts].concat();
+        shop.run("xreport-train", &[&["dataset", "import", "pneumonia", corpus][..], &to].concat())
     })?;
-    let held_out = list_held_out(&work)?;
+    let held_out = list_held_out(&shop)?;
     println!("   {} images of {HELD_OUT} % of the persons are held out", held_out.len());
     let settings = workspace.path("settings/radiographs.json");
     let settings = settings.to_str().context("the path of the source tree is not UTF-8")?;
     phase("train", || {
-        run("xreport-train", &["train", "--data", "dataset", "--settings", settings, "--out", "checkpoint"])
+        shop.run("xreport-train", &["train", "--data", "dataset", "--settings", settings, "--out", "checkpoint"])
     })?;
     phase("draft", || {
         let to = ["generate", "held-out.csv", "--model", "checkpoint", "--token-ids", "--out", "drafts.jsonl"];
-        run("xreport", &to)
+        shop.run("xreport", &to)
     })?;
-    let rows = fs::read_to_string(work.join("drafts.jsonl")).context("the drafts cannot be read")?;
+    let rows = fs::read_to_string(shop.path("drafts.jsonl")).context("the drafts cannot be read")?;
     let figures = Figures::of(&rows, &held_out)?;
     println!("   AUROC of pneumonia            {:.4}  (target {})", figures.auroc, TARGETS[0]);
     println!("   accuracy                      {:.4}  (target {})", figures.accuracy, TARGETS[1]);
@@ -80,17 +64,17 @@ struct HeldOut {
 }
 
 /// Lists the held-out images of the data set that the importer wrote, for `xreport generate`; gives them by their paths.
-fn list_held_out(work: &Path) -> Result<BTreeMap<String, HeldOut>> {
-    let mut list = csv::Writer::from_path(work.join("held-out.csv"))?;
+fn list_held_out(shop: &Workshop) -> Result<BTreeMap<String, HeldOut>> {
+    let mut list = csv::Writer::from_path(shop.path("held-out.csv"))?;
     list.write_record(["path"])?;
     let mut held_out = BTreeMap::new();
-    let table = work.join("dataset/XREPORT_dataset.csv");
+    let table = shop.path("dataset/XREPORT_dataset.csv");
     let mut reader = csv::Reader::from_path(&table).with_context(|| format!("`{}` cannot be read", table.display()))?;
     for row in reader.deserialize() {
         let row: BTreeMap<String, String> = row?;
         let cell =
             |column: &str| row.get(column).with_context(|| format!("`{}` has no column {column}", table.display()));
-        if cell("split")? == "validation" {
+        if cell("split")? == "test" {
             let path = format!("dataset/images/{}", cell("id")?);
             list.write_record([&path])?;
             let is_ill = cell("labels")?.starts_with("pneumonia");
@@ -116,13 +100,15 @@ impl Figures {
     fn of(rows: &str, truth: &BTreeMap<String, HeldOut>) -> Result<Self> {
         let mut scored = Vec::new();
         let mut exact = 0usize;
-        for line in rows.lines() {
-            let row: serde_json::Value = serde_json::from_str(line).context("a row is no JSON")?;
+        let rows: Vec<serde_json::Value> =
+            rows.lines().map(serde_json::from_str).collect::<Result<_, _>>().context("a row is no JSON")?;
+        let parting = parting(&rows).context("all texts are alike")?;
+        for row in &rows {
             let word = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
-            let expected = truth.get(&word("id")).with_context(|| format!("unknown id in {line}"))?;
+            let expected = truth.get(&word("id")).with_context(|| format!("unknown id in {row}"))?;
             let text = word("text");
-            let parting = word("log_probabilities").split(' ').nth(PARTING).and_then(|p| p.parse::<f64>().ok());
-            let certain = parting.with_context(|| format!("too short: {line}"))?.exp();
+            let there = word("log_probabilities").split(' ').nth(parting).and_then(|p| p.parse::<f64>().ok());
+            let certain = there.with_context(|| format!("too short: {row}"))?.exp();
             let says = text.contains("is evidence of pneumonia");
             scored.push((if says { certain } else { 1.0 - certain }, says, expected.is_ill));
             exact += usize::from(text == expected.text);
@@ -141,6 +127,18 @@ impl Figures {
             three_way: exact as f64 / scored.len() as f64,
         })
     }
+}
+
+/// The token, counted from 0, with which the texts part: "there is NO evidence" or "there is EVIDENCE".
+fn parting(rows: &[serde_json::Value]) -> Option<usize> {
+    let tokens = |row: &serde_json::Value| -> Vec<String> {
+        row["token_ids"].as_str().unwrap_or_default().split(' ').map(str::to_owned).collect()
+    };
+    let first = tokens(rows.first()?);
+    rows.iter()
+        .map(|row| first.iter().zip(tokens(row)).take_while(|(a, b)| **a == *b).count())
+        .min()
+        .filter(|&place| place < first.len())
 }
 
 /// The share of (positive, negative) pairs in which the positive scores higher; ties count half.
@@ -162,6 +160,13 @@ fn auroc(scored: &[(f64, bool)]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_part_at_the_first_token_that_differs() {
+        let row = |ids: &str| serde_json::json!({"token_ids": ids});
+        assert_eq!(parting(&[row("7 8 9 4"), row("7 8 9 5"), row("7 8 3 9 4")]), Some(2));
+        assert_eq!(parting(&[row("7 8"), row("7 8")]), None);
+    }
 
     #[test]
     fn auroc_counts_pairs() {
