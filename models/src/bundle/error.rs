@@ -101,7 +101,7 @@ pub enum BundleError {
     },
     /// The bundle has no form for the wanted device.
     #[error(
-        "bundle `{bundle}` has no variant for {provider}; it has: {found}\nhint: export the checkpoint again with this version's xreport-train"
+        "bundle `{bundle}` has no variant for {provider}; it has: {found}\nhint: export the checkpoint again with this version's xreport-train, whose `--precision` names the variants"
     )]
     NoVariant {
         /// Name of the bundle.
