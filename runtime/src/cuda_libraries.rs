@@ -3,6 +3,7 @@
 use libloading::Library;
 use ort::ep::cuda::{CUDA_DYLIBS, CUDNN_DYLIBS};
 
+use crate::failure::message;
 use crate::platform::CUDA_DRIVER;
 
 /// A library that does not load.
@@ -43,7 +44,7 @@ fn problem(name: &str) -> Option<String> {
             std::mem::forget(library);
             None
         }
-        Err(error) => Some(error.to_string()),
+        Err(error) => Some(message(&error)),
     }
 }
 
