@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod checkpoint;
+mod evaluated;
 mod full_disk;
 mod generate;
 mod original_folders;
