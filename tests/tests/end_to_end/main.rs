@@ -10,6 +10,7 @@ mod dicom;
 #[path = "../../../models/src/image/dicom/samples.rs"]
 #[allow(dead_code, reason = "shared with the unit tests of `models`, which use the rest")]
 mod dicom_samples;
+mod evaluated;
 mod full_disk;
 mod generate;
 mod hostile;

@@ -39,7 +39,8 @@ pub(super) fn find(
     let folder = request.training.as_ref().unwrap_or(&request.data);
     let ids: HashSet<&str> = evaluated.studies.iter().map(|study| study.id.as_str()).collect();
     let patients: HashSet<&str> = evaluated.studies.iter().filter_map(|study| study.patient.as_deref()).collect();
-    let is_same = named.is_none();
+    let canonical = |folder: &std::path::Path| std::fs::canonicalize(folder).ok();
+    let is_same = named.is_none() || canonical(folder) == canonical(&request.data);
     let may_be_used = |study: &&Study| {
         let trained_on = !matches!(study.part, Some(Part::Validation | Part::Test));
         let known = study.patient.as_deref().is_some_and(|patient| patients.contains(patient));
@@ -47,7 +48,7 @@ pub(super) fn find(
     };
     let mut studies: Vec<Study> = source.studies.iter().filter(may_be_used).cloned().collect();
     ensure!(
-        is_same || !studies.is_empty(),
+        named.is_none() || !studies.is_empty(),
         "no training study in `{}`: all belong to patients that are evaluated, or are held out\n\
          hint: `--training` names the data set that the model was trained on",
         folder.display()
@@ -71,7 +72,7 @@ pub(super) fn find(
     let loaded = data::load(studies, &how, &|_, _| {})?;
     let part =
         if loaded.studies.len() < all { format!(", {} of {all} drawn", loaded.studies.len()) } else { String::new() };
-    let rest = if is_same { "the studies that are not evaluated of " } else { "" };
+    let rest = if named.is_none() { "the studies that are not evaluated of " } else { "" };
     Ok(Pool { named: format!("{rest}`{}`{part}", folder.display()), loaded: Some(loaded), is_evaluated: false })
 }
 
