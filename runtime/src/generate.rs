@@ -149,7 +149,7 @@ pub fn generate(
     let enough = || stop.load(Ordering::Relaxed) || over.load(Ordering::Relaxed);
     std::thread::scope(|scope| {
         let reader = &enough;
-        scope.spawn(move || read_ahead(tasks, to_workers, reader));
+        scope.spawn(move || read_ahead(tasks, &to_workers, reader));
         for worker in workers {
             let (ahead, to_us, enough) = (&ahead, to_us.clone(), &enough);
             scope.spawn(move || {
@@ -180,7 +180,7 @@ fn at_once(images: usize, batch_size: usize, workers: usize) -> usize {
 }
 
 /// Reads each file once, for its fingerprint: when its turn comes it lies in the system's memory.
-fn read_ahead(tasks: Vec<Task>, to_workers: SyncSender<Ahead>, enough: &impl Fn() -> bool) {
+fn read_ahead(tasks: Vec<Task>, to_workers: &SyncSender<Ahead>, enough: &impl Fn() -> bool) {
     for task in tasks {
         let file = task.path().and_then(|path| Fingerprint::of(path).ok());
         if enough() || to_workers.send((task, file)).is_err() {
@@ -282,7 +282,7 @@ fn as_json(alternatives: &[Alternative]) -> String {
         let mean = sequence.mean_log_probability();
         serde_json::json!({"text": text, "score": score, "mean_log_probability": mean, "tokens": sequence.tokens.len()})
     });
-    serde_json::Value::from_iter(each).to_string()
+    each.collect::<serde_json::Value>().to_string()
 }
 
 fn spaced<T: ToString>(values: &[T]) -> String {

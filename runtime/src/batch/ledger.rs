@@ -111,7 +111,7 @@ impl Ledger {
             // Nothing was done with the old settings: nothing can be mixed.
             ledger.file.set_len(0).map_err(fail)?;
             ledger.length = 0;
-            ledger.settings = settings.clone();
+            ledger.settings.clone_from(settings);
             ledger.append(&run_line(settings))?;
         }
         match difference(settings, &ledger.settings) {

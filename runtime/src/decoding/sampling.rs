@@ -79,16 +79,15 @@ impl Sample {
 impl Search for Sample {
     fn advance(&mut self, step: &StepView, changes: &mut Changes) -> Result<Next, StepError> {
         let (scores, normaliser) = step.scores_of(0, "sampling")?;
-        let token = match self.prefix.get(step.step) {
-            Some(&token) => token,
-            None => {
-                self.scores.clear();
-                self.scores.extend_from_slice(scores);
-                if let Some(filters) = &self.filters {
-                    filters.apply(&self.said.tokens, &mut self.scores);
-                }
-                self.draw()
+        let token = if let Some(&token) = self.prefix.get(step.step) {
+            token
+        } else {
+            self.scores.clear();
+            self.scores.extend_from_slice(scores);
+            if let Some(filters) = &self.filters {
+                filters.apply(&self.said.tokens, &mut self.scores);
             }
+            self.draw()
         };
         changes.feeds.push((0, token));
         let ended = self.said.say(token, scores[token as usize] - normaliser, self.end);

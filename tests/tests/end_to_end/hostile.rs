@@ -23,7 +23,7 @@ fn claims_4_gigabytes(bytes: usize) -> Vec<u8> {
 
 fn truncated_jpeg() -> Vec<u8> {
     let mut jpeg = std::io::Cursor::new(Vec::new());
-    GrayImage::from_fn(64, 64, |x, y| image::Luma([(x * 37 ^ y * 91) as u8]))
+    GrayImage::from_fn(64, 64, |x, y| image::Luma([((x * 37) ^ (y * 91)) as u8]))
         .write_to(&mut jpeg, image::ImageFormat::Jpeg)
         .unwrap();
     let mut jpeg = jpeg.into_inner();

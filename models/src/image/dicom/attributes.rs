@@ -47,6 +47,7 @@ pub(super) enum Photometric {
 }
 
 /// What is needed of a file but its pixels.
+#[allow(clippy::struct_excessive_bools, reason = "each is an attribute of the file that is a yes or a no")]
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Attributes {
     pub rows: u16,

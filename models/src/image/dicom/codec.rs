@@ -65,10 +65,9 @@ impl Syntax {
         match self {
             Self::Native => 0,
             // The decoder's output and one plane.
-            Self::Rle => 4,
+            Self::Rle | Self::JpegLs => 4,
             // Coefficients of a progressive file or samples, and the output.
             Self::Jpeg => 6,
-            Self::JpegLs => 4,
             // 32-bit samples in tile and image, and the output.
             Self::Jpeg2000 => 12,
         }

@@ -278,7 +278,7 @@ impl<'a> Walker<'a> {
     /// A sequence that is needed: its items, with what is needed in them.
     fn kept_sequence(&mut self, header: Header, end: usize, depth: usize) -> Result<(), Failure> {
         self.write_header(header, u32::MAX);
-        self.items(header, end, depth, |walker, header, end, depth| walker.element(header, end, depth))?;
+        self.items(header, end, depth, Self::element)?;
         self.write_delimiter(SEQUENCE_END);
         Ok(())
     }

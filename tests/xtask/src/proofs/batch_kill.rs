@@ -70,7 +70,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     for index in 0..SHARDS {
         trial.to_the_end("shards.csv", &format!("--shard {index}/{SHARDS}"))?;
     }
-    trial.ends_well(&mut trial.programs.command("xreport", &trial.folder, "merge shards.csv")?)?;
+    Trial::ends_well(&mut trial.programs.command("xreport", &trial.folder, "merge shards.csv")?)?;
     let equal = said(&trial.folder.join("shards.csv"))? == expected;
     figures.target(&format!("{SHARDS} shards joined are the whole"), yes(equal), "yes", equal);
     Ok(figures.conclude())
@@ -96,11 +96,11 @@ impl Trial {
     }
 
     fn to_the_end(&self, out: &str, options: &str) -> Result<()> {
-        self.ends_well(&mut self.generate(out, options)?)
+        Self::ends_well(&mut self.generate(out, options)?)
     }
 
     /// 1 is well: some images are none.
-    fn ends_well(&self, command: &mut Command) -> Result<()> {
+    fn ends_well(command: &mut Command) -> Result<()> {
         let status = command.status().context("the program cannot be started")?;
         ensure!(matches!(status.code(), Some(0 | 1)), "{command:?} failed ({status})");
         Ok(())
