@@ -61,7 +61,7 @@ fn baseline_jpeg_in_16_bits_allocated_is_not_torn() {
     let file = DicomFile::grey(64, 48, 8, &[]).text(WINDOW_CENTER, "DS", "128").text(WINDOW_WIDTH, "DS", "256");
     for allocated in [8, 16] {
         let file = file.clone().number(BITS_ALLOCATED, allocated);
-        let raster = grey(&file.encapsulated("1.2.840.10008.1.2.4.50", &[jpeg.clone()]));
+        let raster = grey(&file.encapsulated("1.2.840.10008.1.2.4.50", std::slice::from_ref(&jpeg)));
         let worst = raster.samples().iter().zip(picture.as_raw()).map(|(a, &b)| (a / 257).abs_diff(b.into())).max();
         assert!(worst.unwrap() <= 4, "{allocated}: {worst:?}");
     }
@@ -236,14 +236,14 @@ fn no_identifier_reaches_a_message() {
     let gate = Gate::default();
     let told = Preprocessing::grey(32, 32).admit_bytes(&file.build(), Path::new("x"), gate).expect_err("refused");
     let bytes = file.build();
-    let mut all = format!("{told} {told:?}");
+    let mut all = vec![format!("{told} {told:?}")];
     for cut in (200..bytes.len()).step_by(7) {
         if let Err(error) = decode(&bytes[..cut], Path::new("x"), 1, &Limits::default()) {
-            all += &format!("{error} {error:?}");
+            all.push(format!("{error} {error:?}"));
         }
     }
     for secret in ["Secret", "Patient", "PID-"] {
-        assert!(!all.contains(secret), "{secret}");
+        assert!(all.iter().all(|message| !message.contains(secret)), "{secret}");
     }
 }
 
