@@ -40,6 +40,7 @@ const CHANGE_NO_ROW: [&str; 11] =
 /// What is done is written to a ledger at once: after a crash, a kill or Ctrl-C the same command goes on from there.
 /// Exit codes: 0 all done; 1 some inputs failed, the rest is done; 2 usage, bundle or disk; 3 stopped before the end.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub struct Generate {
     /// Images, folders (searched whole) or CSV files with a column of paths [default: generation/input_images]
     pub inputs: Vec<PathBuf>,

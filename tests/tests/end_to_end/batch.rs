@@ -23,10 +23,11 @@ fn said(row: &Row) -> [String; 7] {
 
 /// The rows of a table in any form; text files are checked against their index.
 fn rows(place: &Workplace, out: &str) -> Vec<[String; 7]> {
-    if out.ends_with(".csv") {
+    let extension = std::path::Path::new(out).extension().and_then(std::ffi::OsStr::to_str);
+    if extension == Some("csv") {
         return place.csv(out).iter().map(said).collect();
     }
-    if out.ends_with(".jsonl") {
+    if extension == Some("jsonl") {
         let lines = place.read(out);
         let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -193,7 +194,7 @@ fn run_shards(place: &Workplace, out: &str, start: impl Fn(usize) -> (String, Ve
         let mut command =
             place.command("xreport", &format!("generate data/images --model model --out {out} --shard {shard}"));
         command.envs(variables);
-        let run = Run::of(&mut command).expect_code(if index == SHARD_OF_BROKEN { 1 } else { 0 });
+        let run = Run::of(&mut command).expect_code(i32::from(index == SHARD_OF_BROKEN));
         assert!(run.stderr.contains(&format!("xreport merge {out}")), "{run}");
     }
 }
@@ -267,9 +268,9 @@ fn shards_that_do_not_add_up_are_not_joined() {
 #[cfg(unix)]
 #[test]
 fn a_watched_folder_is_drafted_as_it_fills_and_a_file_is_taken_once_and_whole() {
+    const REST: f64 = 2.0;
     let place = with_model();
     fs::create_dir(place.path("hot")).unwrap();
-    const REST: f64 = 2.0;
     let line = format!("generate hot --model model --out out.csv --watch --settle {REST}");
     let mut run = Watched::start(&mut place.command("xreport", &line));
     // Trickles in, with pauses that are shorter than the rest that makes a file whole.

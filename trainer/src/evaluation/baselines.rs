@@ -289,15 +289,15 @@ fn clusters(patients: &[Option<&str>]) -> Vec<Vec<usize>> {
 /// Hits, claims and truths of one report.
 #[derive(Debug, Clone, Copy, Default)]
 struct Hits {
-    hits: u32,
+    right: u32,
     claimed: u32,
     there: u32,
 }
 
 impl Hits {
     fn of<T: Ord>(claimed: &BTreeSet<T>, there: &BTreeSet<T>) -> Self {
-        let hits = claimed.intersection(there).count() as u32;
-        Self { hits, claimed: claimed.len() as u32, there: there.len() as u32 }
+        let right = claimed.intersection(there).count() as u32;
+        Self { right, claimed: claimed.len() as u32, there: there.len() as u32 }
     }
 }
 
@@ -360,11 +360,11 @@ impl Tally {
     }
 }
 
-fn f1(hits: &[Hits], sample: &[usize]) -> f64 {
+fn f1(right: &[Hits], sample: &[usize]) -> f64 {
     let (mut hit, mut both) = (0, 0);
     for &index in sample {
-        hit += u64::from(hits[index].hits);
-        both += u64::from(hits[index].claimed) + u64::from(hits[index].there);
+        hit += u64::from(right[index].right);
+        both += u64::from(right[index].claimed) + u64::from(right[index].there);
     }
     2.0 * hit as f64 / both.max(1) as f64
 }

@@ -110,15 +110,12 @@ fn shown(evaluation: &Evaluation, content: &Shown<'_>) -> anyhow::Result<Vec<Pag
         .map(|(index, why)| {
             let (case, (draft, reference)) = (&content.cases[index], &content.labels[index]);
             let truth = drawn.get(&case.study.id).map(|drawn| &drawn.observations);
-            let observed: Vec<Observed> = match truth {
-                Some(truth) => {
-                    let outcomes = observations::outcomes(truth, &case.draft.text).into_iter();
-                    outcomes.map(|(name, outcome)| Observed { name: readable(name), outcome }).collect()
-                }
-                None => {
-                    let outcomes = marks::observed(draft, reference).into_iter();
-                    outcomes.map(|(name, outcome)| Observed { name: name.to_string(), outcome }).collect()
-                }
+            let observed: Vec<Observed> = if let Some(truth) = truth {
+                let outcomes = observations::outcomes(truth, &case.draft.text).into_iter();
+                outcomes.map(|(name, outcome)| Observed { name: readable(name), outcome }).collect()
+            } else {
+                let outcomes = marks::observed(draft, reference).into_iter();
+                outcomes.map(|(name, outcome)| Observed { name: name.to_string(), outcome }).collect()
             };
             let (generated_marks, reference_marks) = marks::marks(draft, reference);
             Ok(PageCase {

@@ -97,11 +97,13 @@ impl<'w> GraphBuilder<'w> {
     }
 
     /// Writes linear layers in another form than float.
+    #[must_use]
     pub fn with_linear_form(self, form: LinearForm) -> Self {
         Self { linear_form: form, ..self }
     }
 
     /// Stores float weights in another width, F16, than 32 bits.
+    #[must_use]
     pub fn with_floats(self, floats: DType) -> Self {
         Self { floats, ..self }
     }

@@ -78,7 +78,8 @@ impl Blocks {
 /// The longest power of two up to [`LONGEST_BLOCK`] that divides `inputs`; where none does, the last block is padded.
 fn block_length(inputs: usize) -> usize {
     let lengths = std::iter::successors(Some(LONGEST_BLOCK), |length| Some(length / 2));
-    let mut fitting = lengths.take_while(|&length| length >= SHORTEST_BLOCK).filter(|length| inputs % length == 0);
+    let mut fitting =
+        lengths.take_while(|&length| length >= SHORTEST_BLOCK).filter(|length| inputs.is_multiple_of(*length));
     fitting.next().unwrap_or(SHORTEST_BLOCK)
 }
 

@@ -64,8 +64,8 @@ fn labels_read_from_phantom_reports_are_what_was_drawn() {
             }
         }
         if let [(_, size)] = findings.effusions.iter().collect::<Vec<_>>()[..] {
-            let grades = labelled.mentions.iter().filter(|one| one.observation == Label14::PleuralEffusion);
-            let read = grades.filter_map(|one| one.grade).next();
+            let mut grades = labelled.mentions.iter().filter(|one| one.observation == Label14::PleuralEffusion);
+            let read = grades.find_map(|one| one.grade);
             let expected = if *size == EffusionSize::Small { Grade::Small } else { Grade::Large };
             all_sizes += 1;
             right_sizes += usize::from(read == Some(expected));

@@ -196,8 +196,10 @@ impl ObservationReader for MentionLexicon {
 /// What a phrase names: an observation, or nothing.
 type Named = Option<usize>;
 
+type PhraseIndex = HashMap<&'static str, Vec<(Vec<&'static str>, Named)>>;
+
 /// Phrases by their first word, the longer first.
-static BY_FIRST_WORD: LazyLock<HashMap<&'static str, Vec<(Vec<&'static str>, Named)>>> = LazyLock::new(|| {
+static BY_FIRST_WORD: LazyLock<PhraseIndex> = LazyLock::new(|| {
     let named =
         PHRASES.iter().enumerate().flat_map(|(at, phrases)| phrases.iter().map(move |phrase| (*phrase, Some(at))));
     let ignored = IGNORED.iter().map(|phrase| (*phrase, None));
@@ -224,19 +226,16 @@ fn read_sentence(sentence: &str, said: &mut [Option<Mention>; OBSERVATIONS.len()
     let mut at = 0;
     while at < words.len() {
         let phrases = BY_FIRST_WORD.get(words[at]).map_or(&[][..], Vec::as_slice);
-        match phrases.iter().find(|(phrase, _)| words[at..].starts_with(phrase)) {
-            Some((phrase, named)) => {
-                if let Some(observation) = named {
-                    note(said, *observation, judge(&words, at, phrase.len()));
-                }
-                at += phrase.len();
+        if let Some((phrase, named)) = phrases.iter().find(|(phrase, _)| words[at..].starts_with(phrase)) {
+            if let Some(observation) = named {
+                note(said, *observation, judge(&words, at, phrase.len()));
             }
-            None => {
-                if is_large_heart(&words, at) {
-                    note(said, CARDIOMEGALY, judge(&words, at, 1));
-                }
-                at += 1;
+            at += phrase.len();
+        } else {
+            if is_large_heart(&words, at) {
+                note(said, CARDIOMEGALY, judge(&words, at, 1));
             }
+            at += 1;
         }
     }
 }

@@ -274,6 +274,7 @@ mod tests {
         pairs(&likenesses.iter().map(|likeness| &**likeness).collect::<Vec<_>>())
     }
 
+    #[allow(clippy::vec_box, reason = "as the pictures' facts hold them")]
     fn persons(count: u32) -> Vec<Box<Likeness>> {
         (0..count).map(|person| chest(person, |grey| grey)).collect()
     }

@@ -116,7 +116,7 @@ impl DicomFile {
 
     /// Another transfer syntax; the pixels stay as they are.
     pub fn syntax(mut self, uid: &str) -> Self {
-        self.syntax = uid.to_owned();
+        uid.clone_into(&mut self.syntax);
         self
     }
 

@@ -62,7 +62,7 @@ pub fn patients(validation: &Validation) -> String {
         html.push_str("</dl>\n");
     }
     if !patients.crossing.is_empty() {
-        let _ = write!(html, "<h3>On more than one side ({})</h3>\n", grouped(patients.crossing.len() as u64));
+        let _ = writeln!(html, "<h3>On more than one side ({})</h3>", grouped(patients.crossing.len() as u64));
         html.push_str(&note("One line per patient, with the ids of the images; patients are not named here."));
         html.push_str(
             "<div class=\"frame\" tabindex=\"0\">\n<table class=\"causes\">\n<thead><tr><td></td><th scope=\"col\" class=\"left\">Train</th>\
@@ -83,9 +83,9 @@ pub fn patients(validation: &Validation) -> String {
         html.push_str(&more(patients.crossing.len(), "patients"));
     }
     if !patients.sharing.is_empty() {
-        let _ = write!(
+        let _ = writeln!(
             html,
-            "<h3>Different patients with the same picture ({})</h3>\n",
+            "<h3>Different patients with the same picture ({})</h3>",
             grouped(patients.sharing.len() as u64)
         );
         html.push_str(

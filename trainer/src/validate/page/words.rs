@@ -31,12 +31,12 @@ pub fn reports(validation: &Validation, studies: &[Study]) -> String {
         tile("Texts on both sides of the split", repeats.across_sides),
     );
     if !repeats.groups.is_empty() {
-        let _ = write!(html, "<h3>Word for word ({})</h3>\n", grouped(repeats.groups.len() as u64));
+        let _ = writeln!(html, "<h3>Word for word ({})</h3>", grouped(repeats.groups.len() as u64));
         for group in repeats.groups.iter().take(SHOWN) {
             let text = beginning(&studies[group.studies[0]].text, LETTERS);
-            let _ = write!(
+            let _ = writeln!(
                 html,
-                "<article class=\"quote\"><header><b>{} rows</b>{}</header><p>{}</p>{}</article>\n",
+                "<article class=\"quote\"><header><b>{} rows</b>{}</header><p>{}</p>{}</article>",
                 grouped(group.rows as u64),
                 patients(group.patients),
                 escape(&text),
@@ -46,15 +46,15 @@ pub fn reports(validation: &Validation, studies: &[Study]) -> String {
         html.push_str(&more(repeats.groups.len(), "texts"));
     }
     if !repeats.near_groups.is_empty() {
-        let _ = write!(html, "<h3>Nearly the same ({})</h3>\n", grouped(repeats.near_groups.len() as u64));
+        let _ = writeln!(html, "<h3>Nearly the same ({})</h3>", grouped(repeats.near_groups.len() as u64));
         html.push_str(&note(
             "Four of five runs of three words are shared, or more. What is only in one of the two is marked.",
         ));
         for group in repeats.near_groups.iter().take(SHOWN) {
             let (first, second) = (&studies[group.studies[0]].text, &studies[group.studies[1]].text);
-            let _ = write!(
+            let _ = writeln!(
                 html,
-                "<article class=\"quote\"><header><b>{} different texts</b> on {} rows{}</header><p>{}</p><p>{}</p>{}</article>\n",
+                "<article class=\"quote\"><header><b>{} different texts</b> on {} rows{}</header><p>{}</p><p>{}</p>{}</article>",
                 grouped(group.studies.len() as u64),
                 grouped(group.rows as u64),
                 patients(group.patients),
