@@ -89,7 +89,7 @@ const STEPS: &[Step] = &[
     Step {
         title: "evaluate",
         program: "xreport-train",
-        arguments: "evaluate --model demo/bundle --data demo/held-out --out demo/results",
+        arguments: "evaluate --model demo/bundle --data demo/held-out --training demo/dataset --out demo/results",
         quick: "",
         makes: "demo/results",
     },
