@@ -5,7 +5,7 @@ object: for each DICOM file its transfer syntax and `worst`, the largest differe
 with pydicom's reason.
 
 pydicom decodes and applies the modality LUT and the VOI LUT or window (PS3.3, C.11). What it leaves to viewers is written
-out here: the percentile window of files that have none, pixel padding, and the one inversion that MONOCHROME1 or a
+out here: bits that do not lie at the bottom, the percentile window of files that have none, pixel padding, and the one inversion that MONOCHROME1 or a
 Presentation LUT Shape of INVERSE asks for.
 """
 
@@ -48,6 +48,8 @@ def rendered(ds):
     stored = ds.pixel_array
     if stored.ndim == 3:
         stored = stored[0]
+    if ds.HighBit != ds.BitsStored - 1:  # pydicom takes the low bits, wherever High Bit says that they lie
+        stored = (stored >> (ds.HighBit + 1 - ds.BitsStored)) & (2**ds.BitsStored - 1)
     padded = padding(ds, stored)
     values = np.asarray(apply_modality_lut(stored, ds), dtype=np.float64)
     if "VOILUTSequence" in ds:

@@ -138,8 +138,9 @@ impl Frame {
 
     /// The one scan that holds everything (T.81, B.2.3).
     fn scan(&self, header: &[u8], coded: &[u8], tables: &Tables) -> Result<Vec<u16>, Failure> {
-        let &[1, component, selectors, 0, 63, 0] = header else {
-            return Err(damaged("a scan that is not of the whole spectrum"));
+        // A sequential scan always holds the whole spectrum. Some writers say otherwise (0 to 0), and mean that.
+        let &[1, component, selectors, ..] = header else {
+            return Err(damaged("a scan of several components"));
         };
         let missing = || damaged("a scan whose tables are missing");
         if component != self.component {
