@@ -1,9 +1,12 @@
 //! A run over many inputs, joined to its ledger and its output.
 
 use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
+use xreport_models::atomic::clear_leftovers;
 
 use super::places::shard_of_ledger;
 use super::{End, Ledger, LedgerError, Places, Settings, Shard, assemble};
@@ -45,6 +48,17 @@ pub struct Job {
     took: Duration,
 }
 
+/// Removes what killed runs left half-written among the text files; not while other shards may write there. What cannot
+/// be removed does no harm.
+fn clear_half_written(folder: &Path) {
+    let _ = clear_leftovers(folder);
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            clear_half_written(&entry.path());
+        }
+    }
+}
+
 impl Job {
     /// Goes on with the run whose ledger is there, or begins one; `fresh` forgets what is there.
     pub fn open(places: Places, settings: &Settings, fresh: bool) -> Result<Self, LedgerError> {
@@ -53,6 +67,9 @@ impl Job {
         let mut ledger = Ledger::open(&places.ledger(), settings, fresh)?;
         ledger.forget_failed();
         let texts = (places.format == Format::Txt).then(|| TextFiles::new(&places.out));
+        if texts.is_some() && places.shard.is_none() {
+            clear_half_written(&places.out);
+        }
         let counts = Counts::default();
         Ok(Self { places, ledger, texts, counts, all_inputs: 0, waiting: None, took: Duration::ZERO })
     }

@@ -97,7 +97,8 @@ fn the_gate_refuses_by_default_and_does_as_it_is_told() {
     place.write("in/lateral.dcm", scene(2).text(VIEW_POSITION, "CS", "LL").build());
     place.write("in/shut/black.dcm", scene(0).pixels_of_8_bits(&[7; 54 * 48]).build());
     let generate = |options: &str, code: i32| {
-        let run = place.xreport(&format!("generate in --model model --out drafts.csv {options}")).expect_code(code);
+        let run =
+            place.xreport(&format!("generate in --model model --out drafts.csv --fresh {options}")).expect_code(code);
         assert!(!run.stderr.contains("Secret") && !run.stderr.contains("4711"), "{run}");
         (run, place.csv("drafts.csv"))
     };

@@ -6,7 +6,7 @@ use crate::trained::with_model;
 use crate::workplace::Workplace;
 
 fn texts(place: &Workplace, options: &str) -> Vec<[String; 2]> {
-    place.xreport(&format!("generate data/images --model model --out rows.csv {options}")).expect_code(0);
+    place.xreport(&format!("generate data/images --model model --out rows.csv --fresh {options}")).expect_code(0);
     place.csv("rows.csv").iter().map(|row| ["id", "text"].map(|key| row[key].to_owned())).collect()
 }
 

@@ -60,7 +60,9 @@ fn the_variant_follows_from_the_options_and_each_row_names_it() {
         ("--precision int8 --batch-size 1", "int8-cpu"),
     ] {
         // One image: what counts is what was asked for, not what there is to do.
-        place.xreport(&format!("generate data/images/s01.png --model model --out one.csv {options}")).expect_code(0);
+        place
+            .xreport(&format!("generate data/images/s01.png --model model --out one.csv --fresh {options}"))
+            .expect_code(0);
         assert_eq!(&place.csv("one.csv")[0]["variant"], variant, "{options}");
     }
     let run = place.xreport("generate data/images --model model --out no.csv --precision fp16").expect_code(2);
@@ -75,7 +77,7 @@ fn said(place: &Workplace, options: &str, backwards: bool) -> Vec<[String; 3]> {
     if backwards {
         images.reverse();
     }
-    let line = format!("generate {} --model model --out rows.csv --token-ids {options}", images.join(" "));
+    let line = format!("generate {} --model model --out rows.csv --fresh --token-ids {options}", images.join(" "));
     place.xreport(&line).expect_code(0);
     let mut rows: Vec<[String; 3]> = place
         .csv("rows.csv")

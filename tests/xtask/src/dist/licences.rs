@@ -18,13 +18,14 @@ const PROGRAM: &str = "xreport-runtime";
 
 /// Licences under which a crate may be linked into a program that is passed on as a whole. MPL-2.0 asks that its own
 /// files stay available, which crates.io does.
-const ACCEPTED: [&str; 14] = [
+const ACCEPTED: [&str; 15] = [
     "0BSD",
     "Apache-2.0",
     "BSD-2-Clause",
     "BSD-3-Clause",
     "BSL-1.0",
     "CC0-1.0",
+    "IJG",
     "ISC",
     "MIT",
     "MIT-0",
