@@ -9,6 +9,7 @@ out here: bits that do not lie at the bottom, the percentile window of files tha
 Presentation LUT Shape of INVERSE asks for.
 """
 
+import copy
 import json
 import sys
 import warnings
@@ -43,13 +44,20 @@ def padding(ds, stored):
     return (stored >= ends[0]) & (stored <= ends[1])
 
 
+def stored_values(ds):
+    """The first frame."""
+    if ds.HighBit == ds.BitsStored - 1:
+        stored = ds.pixel_array
+    else:  # pydicom takes the low bits, wherever High Bit says that they lie
+        whole = copy.deepcopy(ds)
+        whole.BitsStored, whole.HighBit = ds.BitsAllocated, ds.BitsAllocated - 1
+        stored = (whole.pixel_array >> (ds.HighBit + 1 - ds.BitsStored)) & (2**ds.BitsStored - 1)
+    return stored[0] if stored.ndim == 3 else stored
+
+
 def rendered(ds):
     """Grey values, 0 to 1, in double precision."""
-    stored = ds.pixel_array
-    if stored.ndim == 3:
-        stored = stored[0]
-    if ds.HighBit != ds.BitsStored - 1:  # pydicom takes the low bits, wherever High Bit says that they lie
-        stored = (stored >> (ds.HighBit + 1 - ds.BitsStored)) & (2**ds.BitsStored - 1)
+    stored = stored_values(ds)
     padded = padding(ds, stored)
     values = np.asarray(apply_modality_lut(stored, ds), dtype=np.float64)
     if "VOILUTSequence" in ds:

@@ -73,7 +73,7 @@ fn synthetic() -> Vec<(&'static str, DicomFile)> {
         ),
         ("voi-lut", file(10).lut(VOI_LUT, 0, 12, &curve)),
         ("voi-lut-cut", file(12).lut(VOI_LUT, 900, 12, &curve)),
-        ("modality-lut", window(file(10).lut(MODALITY_LUT, 0, 12, &curve), "1800", "3000")),
+        ("modality-lut", window(file(10).lut(MODALITY_LUT, 0, 16, &curve), "1800", "3000")),
         ("implicit", window(file(12), "1800", "900").syntax(IMPLICIT)),
         ("big-endian", window(file(12), "1800", "900").syntax(BIG_ENDIAN)),
         ("deflated", window(file(12), "1800", "900").syntax(DEFLATED)),

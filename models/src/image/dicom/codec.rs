@@ -1,8 +1,8 @@
 //! From the pixel data to stored values, for every transfer syntax that is read here.
 //!
-//! Uncompressed values are taken as they lie. RLE, JPEG and JPEG 2000 go through `dicom-pixeldata`, JPEG-LS through
-//! `pure_jpegls` (both pure Rust: no C compiler is needed, and nothing is optional), 12-bit JPEG through
-//! [`super::jpeg_extended`]. What a compressed frame says of its own size is held against the attributes before any
+//! Uncompressed values are taken as they lie. RLE, lossless and colour JPEG and JPEG 2000 go through `dicom-pixeldata`,
+//! JPEG-LS through `pure_jpegls` (both pure Rust: no C compiler is needed, and nothing is optional), grey lossy JPEG
+//! through [`super::jpeg_sequential`]. What a compressed frame says of its own size is held against the attributes before any
 //! decoder sees it.
 
 use std::borrow::Cow;
@@ -17,7 +17,7 @@ use dicom_pixeldata::PixelDecoder as _;
 use super::super::decode::Failure;
 use super::attributes::{Attributes, Photometric};
 use super::codestream::{self, FrameHeader};
-use super::jpeg_extended;
+use super::jpeg_sequential;
 use super::scan::{EXPLICIT_VR_BIG_ENDIAN, PixelBytes, Scanned};
 
 /// The first frame.
@@ -219,8 +219,8 @@ fn compressed(frame: Cow<'_, [u8]>, syntax: Syntax, uid: &str, attributes: &Attr
             right_aligned(samples, u16::from(precision), attributes)
         }
         (Syntax::JpegLs, _) => return Err(Failure::Unsupported("JPEG-LS in colour".to_owned())),
-        (Syntax::Jpeg, Some(12)) if header.as_ref().is_some_and(|header| header.is_dct) => {
-            right_aligned(jpeg_extended::decode(&frame)?, 12, attributes)
+        (Syntax::Jpeg, Some(bits)) if header.as_ref().is_some_and(|header| header.is_sequential_grey) => {
+            right_aligned(jpeg_sequential::decode(&frame)?, bits.into(), attributes)
         }
         _ => {
             let allocated = precision.map_or(attributes.bits_allocated, |bits| if bits <= 8 { 8 } else { 16 });

@@ -14,8 +14,8 @@ pub(super) struct FrameHeader {
     pub components: u16,
     /// Bits of a sample, 2 to 16.
     pub precision: u8,
-    /// Whether the samples are coded by a discrete cosine transform (lossy JPEG).
-    pub is_dct: bool,
+    /// Whether it is a lossy JPEG of one component in one scan.
+    pub is_sequential_grey: bool,
 }
 
 /// JPEG and JPEG-LS: the frame header (ITU-T T.81, B.2.2; T.87, C.2.2), and for JPEG the end of the picture.
@@ -41,7 +41,6 @@ pub(super) fn jpeg(frame: &[u8]) -> Result<FrameHeader, Failure> {
     if !(2..=16).contains(&precision) {
         return Err(damaged(&format!("a JPEG of {precision} bits a sample")));
     }
-    let is_dct = marker <= 0xC2;
     if marker == 0xC2 && precision > 8 {
         return Err(Failure::Unsupported(format!("progressive JPEG of {precision} bits")));
     }
@@ -54,7 +53,7 @@ pub(super) fn jpeg(frame: &[u8]) -> Result<FrameHeader, Failure> {
         height: u32::from(u16::from_be_bytes([h0, h1])),
         components: u16::from(components),
         precision,
-        is_dct,
+        is_sequential_grey: marker <= 0xC1 && components == 1,
     })
 }
 
@@ -83,7 +82,7 @@ pub(super) fn jpeg2000(frame: &[u8]) -> Result<FrameHeader, Failure> {
             height: u32::try_from(y1.checked_sub(y0)?).ok()?,
             components,
             precision: (depth & 0x7F) + 1,
-            is_dct: false,
+            is_sequential_grey: false,
         };
         Some((header, tiles))
     };

@@ -11,7 +11,7 @@
 mod attributes;
 mod codec;
 mod codestream;
-mod jpeg_extended;
+mod jpeg_sequential;
 mod render;
 #[cfg(test)]
 mod samples;
