@@ -85,8 +85,14 @@ impl Tokenizer {
 
     /// Reads the `tokenizer.json` of Hugging Face, as [`to_json`](Self::to_json) writes it.
     pub fn from_json(json: &[u8]) -> Result<Self, TokenizerError> {
-        let inner =
-            tokenizers::Tokenizer::from_bytes(json).map_err(|e| TokenizerError::Malformed { detail: e.to_string() })?;
+        let malformed = |detail: String| TokenizerError::Malformed { detail };
+        // The library panics on some texts that are no JSON, and on some JSON that is no tokenizer: a stranger's file must
+        // not bring a program down.
+        serde_json::from_slice::<serde::de::IgnoredAny>(json).map_err(|error| malformed(error.to_string()))?;
+        let read = std::panic::catch_unwind(|| tokenizers::Tokenizer::from_bytes(json));
+        let inner = read
+            .map_err(|_| malformed("expected a tokenizer's description, found other JSON".into()))?
+            .map_err(|error| malformed(error.to_string()))?;
         for (token, expected) in special::ALL {
             let found = inner.token_to_id(token);
             if found != Some(expected) {
