@@ -207,6 +207,8 @@ fn refuse_without_text(without: &[(String, String)], texts: &BTreeMap<String, BT
         ("BSD-3-Clause", has("Neither the name of")),
         ("MPL-2.0", has("Mozilla Public License Version 2.0")),
         ("Zlib", has("This software is provided 'as-is'")),
+        // A dedication to the public domain asks for no text to be passed on.
+        ("CC0-1.0", true),
     ];
     for (name, licence) in without {
         let found = at_hand.iter().any(|(id, there)| *there && licence.contains(id));
