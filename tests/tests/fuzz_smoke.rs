@@ -146,7 +146,11 @@ fn write_the_seeds() {
     let encoded = |format: ImageFormat| {
         let mut bytes = std::io::Cursor::new(Vec::new());
         let picture = DynamicImage::ImageLuma8(picture.clone());
-        let picture = if format == ImageFormat::WebP { picture.to_rgb8().into() } else { picture };
+        let picture = match format {
+            ImageFormat::WebP => picture.to_rgb8().into(),
+            ImageFormat::Gif => picture.to_rgba8().into(),
+            _ => picture,
+        };
         picture.write_to(&mut bytes, format).unwrap();
         bytes.into_inner()
     };
