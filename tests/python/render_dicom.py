@@ -46,6 +46,9 @@ def padding(ds, stored):
 
 def stored_values(ds):
     """The first frame."""
+    if ds.file_meta.TransferSyntaxUID == pydicom.uid.JPEGBaseline8Bit:
+        # Decoders differ in how they round the transform. Pillow's is the Independent JPEG Group's, as most viewers' is.
+        ds.pixel_array_options(decoding_plugin="pillow")
     if ds.HighBit == ds.BitsStored - 1:
         stored = ds.pixel_array
     else:  # pydicom takes the low bits, wherever High Bit says that they lie
