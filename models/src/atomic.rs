@@ -261,9 +261,7 @@ pub fn clear_leftovers(folder: impl AsRef<Path>) -> io::Result<usize> {
     let mut cleared = 0;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let ours = [PART, STAGING].iter().any(|purpose| name.contains(&format!(".{purpose}-")));
-        if name.starts_with('.') && name.ends_with(SUFFIX) && ours {
+        if is_leftover(&entry.file_name().to_string_lossy()) {
             let path = entry.path();
             if path.is_dir() {
                 fs::remove_dir_all(path)?;
@@ -274,6 +272,12 @@ pub fn clear_leftovers(folder: impl AsRef<Path>) -> io::Result<usize> {
         }
     }
     Ok(cleared)
+}
+
+/// Whether a file or folder of that name is what a writer of this module has not finished.
+pub fn is_leftover(name: &str) -> bool {
+    let ours = [PART, STAGING].iter().any(|purpose| name.contains(&format!(".{purpose}-")));
+    name.starts_with('.') && name.ends_with(SUFFIX) && ours
 }
 
 /// `.NAME.PURPOSE-PROCESS-COUNT.tmp` beside the target, a name of its own for every call.

@@ -33,10 +33,7 @@ pub fn missing() -> Vec<MissingLibrary> {
 }
 
 /// Why a library does not load. One that does stays loaded: the next one may need it.
-#[allow(
-    unsafe_code,
-    reason = "loading a library runs its initialisers; these are NVIDIA's own, as the provider loads them"
-)]
+#[allow(unsafe_code, reason = "loading a library runs its initialisers; these are NVIDIA's own")]
 fn problem(name: &str) -> Option<String> {
     // SAFETY: nothing is called in it, and it is never unloaded.
     match unsafe { Library::new(name) } {

@@ -13,6 +13,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 use thiserror::Error;
 use xreport_models::image::{Admitted, Gate, Preprocessing, gate};
+use xreport_models::text::Vocabulary;
 
 use crate::batch::{Fingerprint, LedgerError};
 use crate::drafting::{Alternative, Draft, Drafter, Study};
@@ -96,6 +97,7 @@ pub struct Finished {
 pub struct Worker {
     drafter: Drafter,
     pool: ThreadPool,
+    rows: Rows,
 }
 
 impl Worker {
@@ -108,7 +110,8 @@ impl Worker {
 
     /// With a model whose sessions use `threads` threads, as its loading does.
     pub fn new(drafter: Drafter, threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
-        Ok(Self { drafter, pool: rayon::ThreadPoolBuilder::new().num_threads(threads).build()? })
+        let rows = Rows::of(&drafter);
+        Ok(Self { drafter, pool: rayon::ThreadPoolBuilder::new().num_threads(threads).build()?, rows })
     }
 
     /// Its model.
@@ -142,8 +145,9 @@ pub fn generate(
     take: &mut dyn FnMut(&Finished) -> Result<(), LedgerError>,
 ) -> Result<(), GenerateError> {
     let take_at_once = at_once(tasks.len(), options.batch_size, workers.len());
-    let (to_workers, ahead) = sync_channel::<Ahead>(take_at_once * workers.len() * BATCHES_AHEAD);
-    let (to_us, finished) = sync_channel::<Result<Vec<Finished>, ModelError>>(workers.len());
+    let room = (take_at_once * workers.len() * BATCHES_AHEAD).min(tasks.len().max(1));
+    let (to_workers, ahead) = sync_channel::<Ahead>(room);
+    let (to_us, finished) = sync_channel::<Result<Finished, ModelError>>(room);
     let ahead = Mutex::new(ahead);
     let over = AtomicBool::new(false);
     let enough = || stop.load(Ordering::Relaxed) || over.load(Ordering::Relaxed);
@@ -154,8 +158,10 @@ pub fn generate(
             let (ahead, to_us, enough) = (&ahead, to_us.clone(), &enough);
             scope.spawn(move || {
                 while let Some(batch) = next_batch(ahead, take_at_once, enough) {
-                    // The receiver is gone when the run has failed: nothing more to do.
-                    if to_us.send(worker.draft(batch, options)).is_err() {
+                    // The receiver is gone when the run has failed: then `enough` says so, too.
+                    let mut hand = |finished| drop(to_us.send(Ok(finished)));
+                    if let Err(error) = worker.draft(batch, options, enough, &mut hand) {
+                        let _ = to_us.send(Err(error));
                         break;
                     }
                 }
@@ -197,32 +203,46 @@ fn next_batch(ahead: &Mutex<Receiver<Ahead>>, count: usize, enough: &impl Fn() -
 }
 
 fn take_all(
-    finished: &Receiver<Result<Vec<Finished>, ModelError>>,
+    finished: &Receiver<Result<Finished, ModelError>>,
     take: &mut dyn FnMut(&Finished) -> Result<(), LedgerError>,
 ) -> Result<(), GenerateError> {
-    for batch in finished {
-        batch?.iter().try_for_each(&mut *take)?;
-    }
-    Ok(())
+    finished.iter().try_for_each(|finished| Ok(take(&finished?)?))
 }
 
 impl Worker {
-    fn draft(&mut self, batch: Vec<Ahead>, options: RunOptions) -> Result<Vec<Finished>, ModelError> {
-        let Self { drafter, pool } = self;
+    /// Drafts a report for each and hands every result over as soon as it is there. Begins no further report once
+    /// `enough` is true: those at work are ended.
+    fn draft(
+        &mut self,
+        batch: Vec<Ahead>,
+        options: RunOptions,
+        enough: &impl Fn() -> bool,
+        hand: &mut impl FnMut(Finished),
+    ) -> Result<(), ModelError> {
+        let Self { drafter, pool, rows } = self;
         let preprocessing = &drafter.manifest().preprocessing;
-        let mut batch = pool.install(|| load(preprocessing, options.gate, batch));
-        let studies = batch.iter_mut().filter_map(|loaded| {
-            let pixels = std::mem::take(&mut loaded.image.as_mut().ok()?.pixels);
-            Some(Study { name: loaded.task.id().to_owned(), pixels })
-        });
-        let mut drafts = drafter.draft_studies(options.batch_size.max(1), studies.collect())?.into_iter();
-        let finish = |Loaded { task, file, image }: Loaded| {
-            let warnings = image.as_ref().map(|admitted| gate::listed(&admitted.concerns)).unwrap_or_default();
-            let outcome = image.map(|_| drafts.next().expect("one draft per image that was loaded"));
-            let row = ResultRow { warnings, ..result_row(drafter, task.id(), outcome, options) };
-            Finished { task, file, row }
-        };
-        Ok(batch.into_iter().map(finish).collect())
+        let batch = pool.install(|| load(preprocessing, options.gate, batch));
+        let (mut studies, mut admitted) = (Vec::new(), Vec::new());
+        for Loaded { task, file, image } in batch {
+            match image {
+                Err(error) => {
+                    let row = ResultRow { error, ..rows.failed(task.id(), options) };
+                    hand(Finished { task, file, row });
+                }
+                Ok(Admitted { pixels, concerns }) => {
+                    studies.push(Study { name: task.id().to_owned(), pixels });
+                    admitted.push(Some((task, file, gate::listed(&concerns))));
+                }
+            }
+        }
+        let together = options.batch_size.max(1).min(studies.len());
+        let mut studies = studies.into_iter();
+        let mut next = || if enough() { None } else { studies.next() };
+        drafter.draft_all(together, &mut next, &mut |index, draft| {
+            let (task, file, warnings) = admitted[index].take().expect("every study is done once");
+            let row = ResultRow { warnings, ..rows.drafted(task.id(), draft, options) };
+            hand(Finished { task, file, row });
+        })
     }
 }
 
@@ -237,43 +257,66 @@ fn load(preprocessing: &Preprocessing, gate: Gate, batch: Vec<Ahead>) -> Vec<Loa
     batch.into_par_iter().map(load).collect()
 }
 
-fn result_row(drafter: &Drafter, id: &str, outcome: Result<Draft, String>, options: RunOptions) -> ResultRow {
-    let manifest = drafter.manifest();
-    let mut row = ResultRow {
-        id: id.to_owned(),
-        text: String::new(),
-        status: "failed",
-        error: String::new(),
-        warnings: String::new(),
-        mean_log_probability: None,
-        tokens: None,
-        finish: "",
-        seconds: None,
-        bundle: manifest.id.clone(),
-        variant: drafter.model().variant().to_owned(),
-        token_ids: options.token_ids.then(String::new),
-        log_probabilities: options.token_ids.then(String::new),
-        alternatives: None,
-        notice: manifest.notice.clone(),
-    };
-    match outcome {
-        Err(error) => row.error = error,
-        Ok(draft) => {
-            row.status = "ok";
-            row.mean_log_probability = Some(draft.sequence.mean_log_probability());
-            row.tokens = Some(draft.sequence.tokens.len());
-            row.finish = draft.sequence.finish.as_str();
-            row.seconds = Some(draft.seconds);
-            if options.token_ids {
-                let ids = drafter.word_piece_ids(&draft.sequence.tokens);
-                row.token_ids = Some(spaced(&ids));
-                row.log_probabilities = Some(spaced(&draft.sequence.log_probabilities));
-            }
-            row.alternatives = (drafter.options().n_best > 1).then(|| as_json(&draft.alternatives));
-            row.text = draft.text;
+/// What all rows of a run have in common.
+#[derive(Debug)]
+struct Rows {
+    bundle: String,
+    variant: String,
+    notice: String,
+    vocabulary: Vocabulary,
+    alternatives: bool,
+}
+
+impl Rows {
+    fn of(drafter: &Drafter) -> Self {
+        let manifest = drafter.manifest();
+        Self {
+            bundle: manifest.id.clone(),
+            variant: drafter.model().variant().to_owned(),
+            notice: manifest.notice.clone(),
+            vocabulary: manifest.vocabulary.clone(),
+            alternatives: drafter.options().n_best > 1,
         }
     }
-    row
+
+    /// A row without a draft. It has every column that the others have: the first row decides on a table's.
+    fn failed(&self, id: &str, options: RunOptions) -> ResultRow {
+        ResultRow {
+            id: id.to_owned(),
+            text: String::new(),
+            status: "failed",
+            error: String::new(),
+            warnings: String::new(),
+            mean_log_probability: None,
+            tokens: None,
+            finish: "",
+            seconds: None,
+            bundle: self.bundle.clone(),
+            variant: self.variant.clone(),
+            token_ids: options.token_ids.then(String::new),
+            log_probabilities: options.token_ids.then(String::new),
+            alternatives: self.alternatives.then(String::new),
+            notice: self.notice.clone(),
+        }
+    }
+
+    fn drafted(&self, id: &str, draft: Draft, options: RunOptions) -> ResultRow {
+        let Draft { text, sequence, seconds, alternatives } = draft;
+        let word_piece = |&token| self.vocabulary.to_full(token).expect("the logits have one score per known token");
+        let ids = || sequence.tokens.iter().map(word_piece).collect::<Vec<_>>();
+        ResultRow {
+            text,
+            status: "ok",
+            mean_log_probability: Some(sequence.mean_log_probability()),
+            tokens: Some(sequence.tokens.len()),
+            finish: sequence.finish.as_str(),
+            seconds: Some(seconds),
+            token_ids: options.token_ids.then(|| spaced(&ids())),
+            log_probabilities: options.token_ids.then(|| spaced(&sequence.log_probabilities)),
+            alternatives: self.alternatives.then(|| as_json(&alternatives)),
+            ..self.failed(id, options)
+        }
+    }
 }
 
 /// The further hypotheses of a beam search as a JSON array, best first.

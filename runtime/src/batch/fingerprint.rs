@@ -6,6 +6,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use xreport_models::image::Limits;
 
 /// What a folder's listing tells of a file, without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,9 +18,12 @@ pub struct Look {
 }
 
 impl Look {
-    /// Looks at a file.
+    /// Looks at a file; an error where it is a pipe or a device, which could block or never end.
     pub fn at(path: &Path) -> io::Result<Self> {
         let metadata = std::fs::metadata(path)?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
+        }
         let modified = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
         Ok(Self { bytes: metadata.len(), modified })
     }
@@ -38,7 +42,11 @@ impl Fingerprint {
     /// Reads the whole file. The look is taken first: a file that changes meanwhile will not look the same again.
     pub fn of(path: &Path) -> io::Result<Self> {
         let look = Look::at(path)?;
-        let mut file = File::open(path)?;
+        let limit = Limits::default().max_file_bytes;
+        if look.bytes > limit {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than any image may be"));
+        }
+        let mut file = File::open(path)?.take(limit);
         let (mut hash, mut block) = (Sha256::new(), vec![0; 1 << 16]);
         loop {
             match file.read(&mut block)? {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
-use xreport_models::atomic::clear_leftovers;
+use xreport_models::atomic::is_leftover;
 
 use super::places::shard_of_ledger;
 use super::{End, Ledger, LedgerError, Places, Settings, Shard, assemble};
@@ -48,13 +48,28 @@ pub struct Job {
     took: Duration,
 }
 
-/// Removes what killed runs left half-written among the text files; not while other shards may write there. What cannot
-/// be removed does no harm.
+/// Removes what killed runs left half-written of text files; not while other shards may write there, and nothing of
+/// others' in the folder. What cannot be removed does no harm.
 fn clear_half_written(folder: &Path) {
-    let _ = clear_leftovers(folder);
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             clear_half_written(&entry.path());
+        } else if is_leftover(&name) && name.contains(".txt.") {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// The same for the table at `path`.
+fn clear_table(path: &Path) {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let begins = format!(".{}.", name.to_string_lossy());
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if is_leftover(&name) && name.starts_with(&begins) {
+            let _ = fs::remove_file(entry.path());
         }
     }
 }
@@ -65,13 +80,18 @@ impl Job {
         refuse_unusable(&places, fresh)?;
         refuse_other_division(&places)?;
         let mut ledger = Ledger::open(&places.ledger(), settings, fresh)?;
-        ledger.forget_failed();
+        ledger.forget_failed()?;
         let texts = (places.format == Format::Txt).then(|| TextFiles::new(&places.out));
-        if texts.is_some() && places.shard.is_none() {
-            clear_half_written(&places.out);
+        if places.shard.is_none() {
+            clear_table(&places.table());
+            if texts.is_some() {
+                clear_half_written(&places.out);
+            }
         }
         let counts = Counts::default();
-        Ok(Self { places, ledger, texts, counts, all_inputs: 0, waiting: None, took: Duration::ZERO })
+        // A killed run's last rows may not be in the table yet.
+        let waiting = (!ledger.known().is_empty()).then(Instant::now);
+        Ok(Self { places, ledger, texts, counts, all_inputs: 0, waiting, took: Duration::ZERO })
     }
 
     /// What is to do: this shard's inputs whose report is not there, or whose file has changed since.
@@ -153,6 +173,7 @@ impl Job {
     /// Writes the output anew, of all rows so far.
     pub fn publish(&mut self) -> Result<(), LedgerError> {
         let started = Instant::now();
+        self.ledger.sync()?;
         assemble(&self.places, self.ledger.in_order().iter().map(|known| self.ledger.row(known)))?;
         (self.waiting, self.took) = (None, started.elapsed());
         Ok(())

@@ -107,8 +107,10 @@ impl Ledger {
             file.set_len(0).map_err(fail)?;
         }
         let mut ledger = Self::scan(file, path)?;
-        if ledger.known.is_empty() && (ledger.length == 0 || ledger.settings != *settings) {
+        let done = ledger.known.values().any(|known| known.done);
+        if !done && (ledger.length == 0 || ledger.settings != *settings) {
             // Nothing was done with the old settings: nothing can be mixed.
+            ledger.known.clear();
             ledger.file.set_len(0).map_err(fail)?;
             ledger.length = 0;
             ledger.settings.clone_from(settings);
@@ -204,9 +206,15 @@ impl Ledger {
         self.end
     }
 
-    /// Counts every failed input as not done, so that it is tried again.
-    pub fn forget_failed(&mut self) {
-        self.known.retain(|_, known| known.done);
+    /// Writes down that every failed input is not done, so that it is tried again, or goes where it is no input any more.
+    pub fn forget_failed(&mut self) -> Result<(), LedgerError> {
+        let failed: Vec<String> =
+            self.known.iter().filter(|(_, known)| !known.done).map(|(id, _)| id.clone()).collect();
+        for id in failed {
+            self.append(&place_line(&id, None))?;
+            self.move_to(&id, None);
+        }
+        Ok(())
     }
 
     /// The place after the last one.
@@ -280,7 +288,8 @@ impl Ledger {
         if self.synced.elapsed() > SYNC_EVERY { self.sync() } else { Ok(()) }
     }
 
-    fn sync(&mut self) -> Result<(), LedgerError> {
+    /// Asks the system to have everything on the disk.
+    pub(super) fn sync(&mut self) -> Result<(), LedgerError> {
         self.synced = Instant::now();
         self.file.sync_data().map_err(|source| LedgerError::Write { path: self.path.clone(), source })
     }

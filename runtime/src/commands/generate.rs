@@ -60,7 +60,8 @@ pub struct Generate {
     /// fp32 on 99 % of the tokens
     #[arg(long, default_value = "auto")]
     precision: PrecisionRequest,
-    /// Images drafted together; the texts do not depend on it
+    /// Images drafted together; within a variant the texts do not depend on it (with int8, 4 and more rows, reports times
+    /// beams, take another one; each row names its own)
     #[arg(long, default_value_t = 8, value_name = "N")]
     batch_size: usize,
     /// Longest report in tokens [default: the bundle's]
@@ -178,6 +179,8 @@ impl Generate {
         let worker = |threads| anyhow::Ok(Worker::new(self.drafter(bundle, threads)?, threads)?);
         let first = worker(each)?;
         if count > 1 && first.drafter().model().device() != Device::Cpu {
+            // Two models at once would be one too many for a small GPU.
+            drop(first);
             return Ok(vec![worker(threads)?]);
         }
         std::iter::once(Ok(first)).chain((1..count).map(|_| worker(each))).collect()
@@ -188,8 +191,16 @@ impl Generate {
         let mut drafter = Drafter::new(bundle, &session, self.max_tokens)?;
         self.search.set(&mut drafter)?;
         if self.guess_ahead {
-            let usable = self.batch_size == 1 && drafter.guess_ahead(bundle, &session, Guessing::default())?;
-            ensure!(usable, "--guess-ahead: --batch-size 1 and a bundle that was exported with --ngrams expected");
+            ensure!(
+                self.batch_size == 1 && drafter.options().is_plain_greedy(),
+                "--guess-ahead: --batch-size 1 and no other search (beams, draws, limits, prefix) expected"
+            );
+            let usable = drafter.guess_ahead(bundle, &session, Guessing::default())?;
+            ensure!(
+                usable,
+                "--guess-ahead: a bundle that was exported with --ngrams expected, and a variant for the CPU, found variant {}",
+                drafter.model().variant()
+            );
         }
         Ok(drafter)
     }

@@ -48,7 +48,14 @@ impl Decoder {
 
     /// Goes on with other buffers and keeps the present ones.
     fn put_aside(&mut self, next: Buffers) {
-        self.spare.extend(self.batch.replace(next));
+        if let Some(before) = self.batch.replace(next) {
+            self.keep(before);
+        }
+    }
+
+    /// Keeps buffers for a batch of their size; of many sizes the last ones.
+    fn keep(&mut self, buffers: Buffers) {
+        self.spare.push(buffers);
         if self.spare.len() > SPARE_BATCHES {
             self.spare.remove(0);
         }
@@ -125,7 +132,7 @@ impl StepModel for Decoder {
         let before = self.batch.take().expect("a batch is attached before the first step");
         self.attach(rows.len())?;
         self.batch_mut().take_rows(&before, rows);
-        self.spare.push(before);
+        self.keep(before);
         Ok(true)
     }
 }

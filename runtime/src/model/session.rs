@@ -24,6 +24,9 @@ pub fn open(bundle: &Bundle, graph: &str, device: Device, threads: usize) -> Res
         .and_then(|b| b.with_inter_threads(1))
         .and_then(|b| b.with_intra_op_spinning(false))
         .and_then(|b| b.with_inter_op_spinning(false))
+        // 8-bit products on CPUs without VNNI would be added up in 16 bits that overflow, and texts would differ by machine;
+        // ONNX Runtime changes nothing on the others.
+        .and_then(ort::session::builder::SessionBuilder::with_precise_qmm)
         .map_err(ort::Error::from)?;
     if let Device::Cuda(index) = device {
         let provider = CUDA::default().with_device_id(index).with_tf32(false).build().error_on_failure();

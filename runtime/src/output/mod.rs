@@ -13,7 +13,7 @@ use thiserror::Error;
 use xreport_models::atomic::AtomicError;
 
 pub use stored::StoredRow;
-pub use table::{CsvRows, JsonRows};
+pub use table::write_table;
 pub use text_files::TextFiles;
 
 /// One result: a draft, or why there is none.
@@ -128,20 +128,4 @@ impl OutputError {
     pub fn refused(path: &Path, problem: &str) -> Self {
         Self::Refused { path: path.to_path_buf(), problem: problem.to_owned() }
     }
-}
-
-/// Takes result rows one by one; the table appears under its name when all are there.
-pub trait RowWriter {
-    /// Adds a row.
-    fn write(&mut self, row: &StoredRow) -> Result<(), OutputError>;
-    /// Completes the table.
-    fn finish(self: Box<Self>) -> Result<(), OutputError>;
-}
-
-/// A table of that form at that path; text files' is a CSV index.
-pub fn table(format: Format, path: &Path) -> Result<Box<dyn RowWriter>, OutputError> {
-    Ok(match format {
-        Format::Txt | Format::Csv => Box::new(CsvRows::create(path)?),
-        Format::Jsonl => Box::new(JsonRows::create(path)?),
-    })
 }

@@ -46,14 +46,17 @@ impl TextFiles {
     }
 }
 
-/// The text file's name: the image's whole name, extension included, so that `a.png` and `a.jpg` do not collide.
+/// The text file's name: the image's whole name, extension included, so that `a.png` and `a.jpg` do not collide. What
+/// could lead out of the folder, or is no file name somewhere, is escaped as in a URL: two ids never share a file.
 fn text_name(id: &str) -> PathBuf {
     let mut path = PathBuf::new();
     for part in format!("{id}.txt").split('/') {
         // An id can come from a list that somebody wrote: nothing in it may lead out of the folder.
         match part {
-            "" | "." | ".." => path.push("_"),
-            part => path.push(part.replace([':', '\\'], "_")),
+            "" => path.push("%"),
+            "." => path.push("%2E"),
+            ".." => path.push("%2E%2E"),
+            part => path.push(part.replace('%', "%25").replace(':', "%3A").replace('\\', "%5C")),
         }
     }
     path
@@ -66,8 +69,10 @@ mod tests {
     #[test]
     fn names_mirror_the_input_and_stay_inside() {
         assert_eq!(text_name("a/b.png"), Path::new("a/b.png.txt"));
-        assert_ne!(text_name("b.jpg"), text_name("b.png"));
-        assert_eq!(text_name("../../etc/x.png"), Path::new("_/_/etc/x.png.txt"));
-        assert_eq!(text_name("/abs.png"), Path::new("_/abs.png.txt"));
+        for (one, other) in [("b.jpg", "b.png"), ("a:b.png", "a_b.png"), ("../x.png", "_/x.png"), ("a:b", "a%3Ab")] {
+            assert_ne!(text_name(one), text_name(other));
+        }
+        assert_eq!(text_name("../../etc/x.png"), Path::new("%2E%2E/%2E%2E/etc/x.png.txt"));
+        assert_eq!(text_name("/abs.png"), Path::new("%/abs.png.txt"));
     }
 }

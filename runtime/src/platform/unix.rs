@@ -16,10 +16,3 @@ pub fn ort_library_in(folder: &Path) -> Option<PathBuf> {
     let versioned = format!("{ORT_LIBRARY}.{}", crate::onnxruntime::VERSION);
     [versioned.as_str(), ORT_LIBRARY].iter().map(|name| folder.join(name)).find(|path| path.is_file())
 }
-
-/// Gives a file that was made private the permissions of an ordinary one, as far as the process's mask allows.
-pub fn make_ordinary(file: &std::fs::File) {
-    use std::os::unix::fs::PermissionsExt;
-    // The mask cannot be read without changing it; 0644 is what nearly every system gives.
-    let _ = file.set_permissions(std::fs::Permissions::from_mode(0o644));
-}

@@ -15,6 +15,3 @@ pub const CUDA_DRIVER: &str = "nvcuda.dll";
 pub fn ort_library_in(folder: &Path) -> Option<PathBuf> {
     Some(folder.join(ORT_LIBRARY)).filter(|path| path.is_file())
 }
-
-/// Files are ordinary from the start here.
-pub fn make_ordinary(_file: &std::fs::File) {}

@@ -140,7 +140,7 @@ fn an_image_a_folder_and_a_list_are_inputs_and_ids_are_relative_to_them() {
     place.xreport("generate lists/some.csv --model model --out reports/here").expect_code(0);
     assert_eq!(
         place.files("reports"),
-        ["here/_/data/images/s05.png.txt", "here/_/in/deep/b.png.txt", "here/index.csv", "here/ledger.jsonl"]
+        ["here/%2E%2E/data/images/s05.png.txt", "here/%2E%2E/in/deep/b.png.txt", "here/index.csv", "here/ledger.jsonl"]
     );
 }
 

@@ -229,7 +229,8 @@ fn compressed(frame: Cow<'_, [u8]>, syntax: Syntax, uid: &str, attributes: &Attr
                 return Err(damaged("fewer pixels than the attributes say"));
             }
             if samples_per_pixel == 3 {
-                return Ok(Samples::Rgb(bytes));
+                // JPEG decoders give RGB; run lengths are only unrolled.
+                return if syntax == Syntax::Rle { colour(&bytes, attributes, false) } else { Ok(Samples::Rgb(bytes)) };
             }
             match precision {
                 Some(bits) => right_aligned(words(&bytes, allocated, false, |word| word), bits.into(), attributes),
