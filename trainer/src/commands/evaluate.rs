@@ -114,8 +114,8 @@ fn print_baselines(evaluation: &Evaluation) {
         }
         println!();
     }
-    for sentence in &baselines.verdict {
-        println!("{sentence}");
+    for said in &baselines.verdict {
+        println!("{}", said.sentence);
     }
     println!("baselines from {}", baselines.training);
     let calibration = &evaluation.calibration;

@@ -3,9 +3,12 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use xreport_trainer::import::{self, HoldOut, ImportError, Placement, Report, SplitBy, Target};
+use xreport_trainer::import::open_i::Marks;
+use xreport_trainer::import::{
+    self, HoldOut, ImportError, Placement, Report, Sections, SplitBy, Target, Views, mimic_cxr,
+};
 
 use super::paths;
 
@@ -44,23 +47,11 @@ struct Destination {
     #[arg(long, value_name = "DIR", default_value = paths::DATA)]
     out: PathBuf,
     /// How images get there
-    #[arg(long, value_enum, default_value_t = Place::Auto)]
-    place: Place,
+    #[arg(long, value_enum, default_value_t = Placement::Auto)]
+    place: Placement,
     /// Write the table alone
     #[arg(long, conflicts_with = "place")]
     without_images: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Place {
-    /// Hard links; copies where the system refuses one
-    Auto,
-    /// Hard links or nothing
-    HardLink,
-    /// Symbolic links: they break when the corpus moves
-    SymLink,
-    /// Copies
-    Copy,
 }
 
 impl Destination {
@@ -69,12 +60,7 @@ impl Destination {
         let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
         let style = ProgressStyle::with_template("importing {bar:30} {percent}%  {msg} rows  {elapsed}");
         bar.set_style(style.expect("a well-formed template"));
-        let placement = (!self.without_images).then_some(match self.place {
-            Place::Auto => Placement::Auto,
-            Place::HardLink => Placement::HardLink,
-            Place::SymLink => Placement::SymLink,
-            Place::Copy => Placement::Copy,
-        });
+        let placement = (!self.without_images).then_some(self.place);
         let progress = |progress: import::Progress| {
             if !bar.is_hidden() {
                 bar.set_length(progress.total);
@@ -118,60 +104,6 @@ impl HeldOut {
     }
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Views {
-    /// Frontal ones
-    Frontal,
-    /// Every one
-    All,
-}
-
-impl From<Views> for import::Views {
-    fn from(views: Views) -> Self {
-        match views {
-            Views::Frontal => Self::Frontal,
-            Views::All => Self::All,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Sections {
-    /// The findings
-    Findings,
-    /// The impression
-    Impression,
-    /// Findings, then impression; one where the other is empty
-    Both,
-}
-
-impl From<Sections> for import::Sections {
-    fn from(sections: Sections) -> Self {
-        match sections {
-            Sections::Findings => Self::Findings,
-            Sections::Impression => Self::Impression,
-            Sections::Both => Self::Both,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Split {
-    /// The corpus's own
-    Official,
-    /// Persons drawn by name and seed
-    Persons,
-}
-
-impl From<Split> for SplitBy {
-    fn from(split: Split) -> Self {
-        match split {
-            Split::Official => Self::Official,
-            Split::Persons => Self::Persons,
-        }
-    }
-}
-
 /// Open-i.
 #[derive(Debug, Args)]
 pub struct OpenI {
@@ -198,25 +130,14 @@ pub struct OpenI {
     held_out: HeldOut,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Marks {
-    /// They stay
-    Keep,
-    /// They go, with the word that they are part of
-    Remove,
-}
-
 impl OpenI {
     fn run(self) -> anyhow::Result<()> {
         let options = import::open_i::Options {
             images: self.images,
             projections: self.projections,
-            views: self.views.into(),
-            sections: self.sections.into(),
-            marks: match self.marks {
-                Marks::Keep => import::open_i::Marks::Keep,
-                Marks::Remove => import::open_i::Marks::Remove,
-            },
+            views: self.views,
+            sections: self.sections,
+            marks: self.marks,
             hold_out: self.held_out.or_percent(10),
         };
         self.destination.import(|target| import::open_i::import(&self.source, &options, target))
@@ -232,15 +153,14 @@ pub struct Pneumonia {
     destination: Destination,
     /// Who says what is test [default: official where there is a folder `test`, else persons]
     #[arg(long, value_enum)]
-    split: Option<Split>,
+    split: Option<SplitBy>,
     #[command(flatten)]
     held_out: HeldOut,
 }
 
 impl Pneumonia {
     fn run(self) -> anyhow::Result<()> {
-        let split = self.split.map(SplitBy::from);
-        let options = import::pneumonia::Options { split, hold_out: self.held_out.or_percent(10) };
+        let options = import::pneumonia::Options { split: self.split, hold_out: self.held_out.or_percent(10) };
         self.destination.import(|target| import::pneumonia::import(&self.source, options, target))
     }
 }
@@ -265,37 +185,20 @@ pub struct MimicCxr {
     #[arg(long, value_enum, default_value_t = Views::Frontal)]
     views: Views,
     /// Sections that make the text
-    #[arg(long, value_enum, default_value_t = MimicSections::Both)]
-    sections: MimicSections,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum MimicSections {
-    /// The findings
-    Findings,
-    /// The impression
-    Impression,
-    /// Findings, then impression; where there is neither, the last paragraph or what the official list sets by hand
-    Both,
-    /// The one section of the official file: impression, else findings, else last paragraph, else comparison
-    Selected,
+    #[arg(long, value_enum, default_value_t = mimic_cxr::Text::Both)]
+    sections: mimic_cxr::Text,
 }
 
 impl MimicCxr {
     fn run(self) -> anyhow::Result<()> {
-        let options = import::mimic_cxr::Options {
+        let options = mimic_cxr::Options {
             images: self.images,
             split: self.split,
             metadata: self.metadata,
-            views: self.views.into(),
-            text: match self.sections {
-                MimicSections::Findings => import::mimic_cxr::Text::Findings,
-                MimicSections::Impression => import::mimic_cxr::Text::Impression,
-                MimicSections::Both => import::mimic_cxr::Text::Both,
-                MimicSections::Selected => import::mimic_cxr::Text::Selected,
-            },
+            views: self.views,
+            text: self.sections,
         };
-        self.destination.import(|target| import::mimic_cxr::import(&self.source, &options, target))
+        self.destination.import(|target| mimic_cxr::import(&self.source, &options, target))
     }
 }
 
@@ -314,7 +217,7 @@ pub struct ChestXRay14 {
     images: Option<PathBuf>,
     /// Who says what is test [default: official where train_val_list.txt and test_list.txt are there, else persons]
     #[arg(long, value_enum)]
-    split: Option<Split>,
+    split: Option<SplitBy>,
     #[command(flatten)]
     held_out: HeldOut,
 }
@@ -324,7 +227,7 @@ impl ChestXRay14 {
         let options = import::chestx_ray14::Options {
             table: self.table,
             images: self.images,
-            split: self.split.map(SplitBy::from),
+            split: self.split,
             hold_out: self.held_out.or_percent(10),
         };
         self.destination.import(|target| import::chestx_ray14::import(&self.source, &options, target))

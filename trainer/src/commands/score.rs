@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use xreport_models::atomic::write_file;
 use xreport_trainer::metrics::Treatment;
 use xreport_trainer::observations::{Agreement, Uncertain};
@@ -21,25 +21,14 @@ pub struct Score {
     #[arg(long, value_name = "TREATMENT")]
     text: Vec<Treatment>,
     /// What becomes of a reference without a generated text
-    #[arg(long, value_enum, default_value = "refuse")]
-    missing: MissingText,
+    #[arg(long, value_enum, default_value_t = Missing::Refuse)]
+    missing: Missing,
     /// Table to write: the figures and labels of every report
     #[arg(long, value_name = "FILE")]
     per_report: Option<PathBuf>,
     /// Print one JSON object instead of tables
     #[arg(long)]
     json: bool,
-}
-
-/// What becomes of a reference without a generated text.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum MissingText {
-    /// An error
-    Refuse,
-    /// It counts as an empty text
-    Empty,
-    /// It is left out, and counted
-    Skip,
 }
 
 impl Score {
@@ -50,11 +39,7 @@ impl Score {
         }
         treatments.sort_unstable();
         treatments.dedup();
-        let missing = match self.missing {
-            MissingText::Refuse => Missing::Refuse,
-            MissingText::Empty => Missing::Empty,
-            MissingText::Skip => Missing::Skip,
-        };
+        let missing = self.missing;
         let request = ScoreRequest { generated: self.generated, references: self.references, treatments, missing };
         let scored = score(&request)?;
         if let Some(path) = &self.per_report {

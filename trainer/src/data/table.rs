@@ -31,6 +31,15 @@ pub enum Part {
 }
 
 impl Part {
+    /// The word that the `split` column has for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
+
     /// Reads a cell of the `split` column.
     pub fn from_cell(cell: &str) -> Option<Self> {
         match cell.to_lowercase().as_str() {

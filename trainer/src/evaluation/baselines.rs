@@ -111,7 +111,7 @@ pub struct Baselines {
     /// The model first.
     pub systems: Vec<SystemScores>,
     /// What the leads mean, in plain words.
-    pub verdict: Vec<String>,
+    pub verdict: Vec<Said>,
 }
 
 /// The studies that are evaluated.
@@ -369,17 +369,34 @@ fn f1(right: &[Hits], sample: &[usize]) -> f64 {
     2.0 * hit as f64 / both.max(1) as f64
 }
 
+/// What a lead means, in plain words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// Whether the model beats the baseline: its interval lies above zero.
+    pub beats: bool,
+    /// The sentence.
+    pub sentence: String,
+}
+
+impl Serialize for Said {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.sentence)
+    }
+}
+
 /// A sentence for each baseline, on the most telling figure there is.
-fn verdict(systems: &[SystemScores]) -> Vec<String> {
+fn verdict(systems: &[SystemScores]) -> Vec<Said> {
     let sentence = |system: &SystemScores| {
         let figure = system.figures.first()?;
         let Lead { difference, interval } = figure.lead?;
         let what = figure.measure.heading();
-        let says = if interval.is_above_zero() { "beats" } else { "does NOT beat" };
-        Some(format!(
+        let beats = interval.is_above_zero();
+        let says = if beats { "beats" } else { "does NOT beat" };
+        let sentence = format!(
             "The model {says} “{}” by {what}: {difference:+.3}, 95 % interval {:+.3} to {:+.3}.",
             system.name, interval.low, interval.high
-        ))
+        );
+        Some(Said { beats, sentence })
     };
     systems.iter().filter_map(sentence).collect()
 }
@@ -425,8 +442,8 @@ mod tests {
         // The nearest neighbour is always right here: no lead.
         let lead = figure(&baselines, "nearest neighbour", Measure::Observations14).lead.expect("a baseline has one");
         assert!(!lead.interval.is_above_zero(), "{lead:?}");
-        let told: Vec<bool> = baselines.verdict.iter().map(|sentence| sentence.contains("does NOT beat")).collect();
-        assert_eq!(told, [false, false, false, true, false], "{:?}", baselines.verdict);
+        let told: Vec<bool> = baselines.verdict.iter().map(|said| said.beats).collect();
+        assert_eq!(told, [true, true, true, false, true], "{:?}", baselines.verdict);
     }
 
     #[test]
@@ -434,7 +451,10 @@ mod tests {
         let baselines = compared(&[NORMAL; 80]);
         let constant = figure(&baselines, "best constant report, by observations", Measure::Observations14);
         assert!((constant.lead.expect("a baseline has one").difference).abs() < 1e-12);
-        assert!(baselines.verdict.iter().all(|sentence| !sentence.contains(" beats “best constant")), "{baselines:?}");
+        assert!(
+            baselines.verdict.iter().all(|said| !(said.beats && said.sentence.contains("“best constant"))),
+            "{baselines:?}"
+        );
         assert_eq!(baselines.systems[0].distinct_reports, 1);
         assert_eq!((baselines.patients, baselines.training_reports), (80, 5));
     }

@@ -32,7 +32,7 @@ pub use calibration::{Bin, Calibration};
 pub use observations::ObservationResults;
 pub use teacher_forced::TokenScores;
 
-use crate::data::{self, Dataset, Draw, Loading, Study, draw_held_out};
+use crate::data::{self, Dataset, Draw, Loading, Part, Study, draw_held_out};
 use crate::metrics::{self, TextScores, Treatment};
 use crate::observations::{Agreement, Labelled, agreement, read};
 use crate::phantoms::{dataset::FINDINGS_FILE, observations_in, read_findings};
@@ -109,6 +109,9 @@ struct Case {
 
 /// Evaluates a bundle on a data set and writes `index.html`, `results.json` and `reports.csv` to the results folder.
 pub fn evaluate(request: &EvaluateRequest) -> anyhow::Result<Evaluation> {
+    // Before an hour of work, not after.
+    let other = request.against.as_deref().map(against::read).transpose()?;
+    std::fs::create_dir_all(&request.out).with_context(|| format!("cannot create `{}`", request.out.display()))?;
     let bundle = Bundle::load(&request.model)?;
     let settings = match &request.settings {
         Some(settings) => settings.clone(),
@@ -172,8 +175,6 @@ pub fn evaluate(request: &EvaluateRequest) -> anyhow::Result<Evaluation> {
         calibration: calibrated(request, &cases, &labels)?,
         observations,
     };
-    let other = request.against.as_deref().map(against::read).transpose()?;
-    std::fs::create_dir_all(&request.out).with_context(|| format!("cannot create `{}`", request.out.display()))?;
     report::write_all(
         &request.out,
         &evaluation,
@@ -195,8 +196,11 @@ fn load(
         held_out: settings.evaluation.validation_size,
         seed: settings.dataset.split_seed,
     };
-    let all: Vec<usize> = (0..dataset.studies.len()).collect();
-    let mut chosen = draw_held_out(&dataset.studies, &all, draw);
+    let (part, candidates) = candidates(&dataset.studies);
+    if let Some(part) = part {
+        eprintln!("the table's `split` column: {} {part} studies are evaluated", candidates.len());
+    }
+    let mut chosen = draw_held_out(&dataset.studies, &candidates, draw);
     chosen.sort_unstable();
     let studies = chosen.iter().map(|&index| dataset.studies[index].clone()).collect();
     let how = Loading {
@@ -214,6 +218,18 @@ fn load(
     }
     ensure!(!loaded.studies.is_empty(), "no study of `{}` has a readable image", request.data.display());
     Ok(loaded)
+}
+
+/// The studies that may be evaluated: the test part where the table names one, else its validation part, else all.
+fn candidates(studies: &[Study]) -> (Option<&'static str>, Vec<usize>) {
+    let of = |part| (0..studies.len()).filter(|&index| studies[index].part == Some(part)).collect::<Vec<_>>();
+    for (name, part) in [("test", Part::Test), ("validation", Part::Validation)] {
+        let named = of(part);
+        if !named.is_empty() {
+            return (Some(name), named);
+        }
+    }
+    (None, (0..studies.len()).collect())
 }
 
 /// The studies for the comparison with baselines.

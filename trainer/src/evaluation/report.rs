@@ -89,7 +89,8 @@ fn page(evaluation: &Evaluation, content: &Shown<'_>) -> anyhow::Result<Page> {
         page.verdict = tables::plain_verdict(&evaluation.baselines);
         page.observations = tables::label_bars(evaluation);
     }
-    page.notices.extend(evaluation.baselines.verdict.iter().filter(|said| said.contains("NOT")).cloned());
+    page.notices
+        .extend(evaluation.baselines.verdict.iter().filter(|said| !said.beats).map(|said| said.sentence.clone()));
     if let Some(other) = &content.other {
         page.controls.push(other.table(evaluation)?);
     }

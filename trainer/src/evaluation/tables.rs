@@ -86,7 +86,7 @@ pub(super) fn claims(evaluation: &Evaluation) -> Option<Table> {
             row("Model", "", &results.model, distinct.clone(), true),
             row(
                 "Best constant report",
-                "one text for every image",
+                "one text for every image, chosen on these very references",
                 &results.best_constant.scores,
                 "1".into(),
                 false,
@@ -99,7 +99,7 @@ pub(super) fn claims(evaluation: &Evaluation) -> Option<Table> {
 
 /// The verdict where no drawn truth is known: what the leads on observations say.
 pub(super) fn plain_verdict(baselines: &Baselines) -> Verdict {
-    let beaten = baselines.verdict.iter().filter(|said| !said.contains("NOT")).count();
+    let beaten = baselines.verdict.iter().filter(|said| said.beats).count();
     let all = baselines.verdict.len();
     let (tone, headline) = if beaten == all {
         (Tone::Good, "The model beats every report that needs no model.")
@@ -108,7 +108,8 @@ pub(super) fn plain_verdict(baselines: &Baselines) -> Verdict {
     } else {
         (Tone::Mixed, "The model beats some of the reports that need no model, and not others.")
     };
-    Verdict { tone, headline: headline.to_owned(), detail: baselines.verdict.join(" ") }
+    let detail = baselines.verdict.iter().map(|said| said.sentence.as_str()).collect::<Vec<_>>().join(" ");
+    Verdict { tone, headline: headline.to_owned(), detail }
 }
 
 pub(super) fn token_table(evaluation: &Evaluation) -> Table {

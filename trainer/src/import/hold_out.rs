@@ -7,7 +7,7 @@ use super::error::ImportError;
 use crate::data::Part;
 
 /// Who says which part of the data a study belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum SplitBy {
     /// The corpus: its folders or lists.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::error::ImportError;
 
 /// How images get into the data folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Placement {
     /// Hard links: no space, no time, and they stay when the corpus is moved or deleted. Where the system refuses one

@@ -10,13 +10,8 @@ use super::left_out::Reason;
 use super::place::Placed;
 use crate::data::Part;
 
-/// The parts of the data in their order, with the words that the `split` column has for them.
-const PARTS: [(Part, &str); 3] = [(Part::Train, "train"), (Part::Validation, "validation"), (Part::Test, "test")];
-
-/// The word that the `split` column has for a part.
-pub(super) fn part_name(part: Part) -> &'static str {
-    PARTS.iter().find(|(known, _)| *known == part).expect("every part has a word").1
-}
+/// The parts of the data in their order.
+const PARTS: [Part; 3] = [Part::Train, Part::Validation, Part::Test];
 
 /// What an import did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -56,8 +51,8 @@ impl Report {
         let parts: Map<_, _> = PARTS
             .iter()
             .enumerate()
-            .map(|(at, (_, name))| {
-                ((*name).to_owned(), json!({"rows": self.part_rows[at], "patients": self.part_patients[at]}))
+            .map(|(at, part)| {
+                (part.name().to_owned(), json!({"rows": self.part_rows[at], "patients": self.part_patients[at]}))
             })
             .collect();
         json!({
@@ -85,9 +80,9 @@ impl Report {
             .iter()
             .enumerate()
             .filter(|(at, _)| self.part_rows[*at] > 0)
-            .map(|(at, (_, name))| match self.part_patients[at] {
-                0 => format!("{name} {}", self.part_rows[at]),
-                patients => format!("{name} {} of {patients} patients", self.part_rows[at]),
+            .map(|(at, part)| match self.part_patients[at] {
+                0 => format!("{} {}", part.name(), self.part_rows[at]),
+                patients => format!("{} {} of {patients} patients", part.name(), self.part_rows[at]),
             })
             .collect();
         write!(text, " ({})", parts.join(", ")).expect("a string takes text");
@@ -148,7 +143,7 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn add(&mut self, part: Part, patient: &str) {
-        let at = PARTS.iter().position(|(known, _)| *known == part).expect("every part is listed");
+        let at = PARTS.iter().position(|known| *known == part).expect("every part is listed");
         self.rows[at] += 1;
         if !patient.is_empty() {
             let digest = Sha256::digest(patient);

@@ -14,7 +14,7 @@ use super::folder::{self, IMPORT_FILE};
 use super::left_out::Reason;
 use super::pending::PendingCsv;
 use super::place::{Outcome, Placement, Placer};
-use super::report::{Report, Tally, left_out_text, part_name};
+use super::report::{Report, Tally, left_out_text};
 use crate::data::{CSV_NAMES, IMAGE_FOLDER, Part};
 use crate::training::NOTICE_FILE;
 
@@ -109,9 +109,12 @@ impl<'a> Session<'a> {
     /// Claims the data folder and begins its tables.
     pub(super) fn begin(target: &'a Target<'a>, corpus: Corpus<'_>) -> Result<Self, ImportError> {
         let out = &target.out;
-        folder::claim(out, corpus.name, corpus.source)?;
+        folder::claim(out, corpus.name, corpus.source, &corpus.options)?;
+        let notice = out.join(NOTICE_FILE);
         if !corpus.notice.is_empty() {
-            write_file(out.join(NOTICE_FILE), corpus.notice.as_bytes())?;
+            write_file(&notice, corpus.notice.as_bytes())?;
+        } else if notice.exists() {
+            fs::remove_file(&notice).map_err(ImportError::write("remove", &notice))?;
         }
         let images = out.join(IMAGE_FOLDER);
         Ok(Self {
@@ -185,7 +188,7 @@ impl<'a> Session<'a> {
             }
         }
         self.ids.insert(key);
-        let after = [row.view, row.patient, row.study, part_name(part), row.text_source];
+        let after = [row.view, row.patient, row.study, part.name(), row.text_source];
         self.table.row([row.file, row.text].iter().chain(row.own).chain(&after))?;
         self.tally.add(part, row.patient);
         self.progress.rows += 1;

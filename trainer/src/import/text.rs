@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 /// Which images are taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Views {
     /// Frontal ones, as the corpus says.
@@ -13,7 +13,7 @@ pub enum Views {
 }
 
 /// Which sections make the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sections {
     /// The findings.

@@ -22,6 +22,7 @@
 mod agreement;
 mod attributes;
 mod cues;
+mod find;
 mod heart;
 mod lexicon;
 mod scope;

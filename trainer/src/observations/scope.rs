@@ -2,8 +2,9 @@
 
 use super::attributes;
 use super::cues::{self, Cue, Kind, Way};
+use super::find::{Found, find};
 use super::heart;
-use super::lexicon::{self, Concept, Found};
+use super::lexicon::Concept;
 use super::words::{Sentence, Word};
 use super::{Label, Mention, Observation};
 
@@ -101,7 +102,7 @@ const FARTHEST: usize = 30;
 /// Reads one sentence.
 pub(super) fn state(sentence: &Sentence<'_>) -> Stated {
     let words = &sentence.words;
-    let found = lexicon::find(words);
+    let found = find(words);
     if found.is_empty() {
         return Stated::default();
     }

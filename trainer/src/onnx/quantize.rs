@@ -213,7 +213,9 @@ mod tests {
             for (place, (found, expected)) in blocks.dequantise(inputs).iter().zip(&weights).enumerate() {
                 let scale = blocks.scales[place / inputs * blocks.count + place % inputs / blocks.block];
                 // The side opposite to the largest weight ends at 127, a whole step earlier.
-                assert!((found - expected).abs() <= scale.abs() * 1.001, "{found} for {expected}");
+                let is_clipped = (found / scale - 127.0).abs() < 0.01;
+                let most = if is_clipped { 1.001 } else { 0.501 };
+                assert!((found - expected).abs() <= scale.abs() * most, "{found} for {expected}");
             }
         }
         assert_eq!(block_length(96), 32);

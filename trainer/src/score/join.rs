@@ -15,7 +15,7 @@ const LONGEST_TEXT: usize = 1 << 20;
 const EXAMPLES: usize = 3;
 
 /// What becomes of a reference for which the system wrote nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Missing {
     /// An error: leaving out the hard studies must not raise a score unseen.

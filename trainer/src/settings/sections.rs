@@ -17,7 +17,8 @@ pub struct DatasetSettings {
     /// `true`: the network standardises each image to mean 0 and deviation 1; `false`: grey
     /// values are scaled to 0..1. Default true.
     pub img_normalize: bool,
-    /// Small random rotation, shift, scale, contrast and noise on training images. Default false.
+    /// Random rotation, shift, scale, contrast and noise on training images, and a covered patch on half of them. Default
+    /// false.
     pub img_augment: bool,
     /// How much more often than its share a rare report is trained on, 0 to 1: a report that n studies share is drawn
     /// with weight n^-BALANCE_TEXTS. Default 0.0.

@@ -140,12 +140,14 @@ impl Samples {
         let chosen: Vec<&Sample> = plan.indices.iter().map(|&index| &self.samples[index]).collect();
         let shape = self.image_shape();
         let mut pixels = Vec::with_capacity(chosen.len() * shape.iter().product::<usize>());
-        for (sample, &index) in chosen.iter().zip(&plan.indices) {
+        for (place, (sample, &index)) in chosen.iter().zip(&plan.indices).enumerate() {
             let image = self.images.get(sample.image);
             match augment {
                 None => pixels.extend_from_slice(image),
                 Some((seed, epoch)) => {
-                    let mut rng = Stream::Augment.rng(seed, &[epoch as u64, index as u64]);
+                    // By its place in the epoch as well: with BALANCE_TEXTS a study may come several times.
+                    let key = [epoch, index, plan.index, place].map(|number| number as u64);
+                    let mut rng = Stream::Augment.rng(seed, &key);
                     pixels.extend(augmented(image, shape, &mut rng));
                 }
             }

@@ -22,8 +22,9 @@ use super::optimizer::AdamW;
 use crate::network::{Network, RunningStatistics, tensor_values};
 use crate::settings::{BestBy, Settings};
 
-/// Layout of the checkpoints that this version writes, and the newest that it reads.
-const FORMAT_VERSION: u32 = 1;
+/// Layout of the checkpoints that this version writes and reads. A run of version 1 cannot go on exactly: its studies came
+/// in another order, and its images were prepared otherwise.
+const FORMAT_VERSION: u32 = 2;
 /// Key of the state in the file's metadata.
 const STATE: &str = "xreport.state";
 const FIRST_MOMENT: &str = "optimizer.first_moment";
@@ -229,9 +230,9 @@ pub fn read(path: &Path) -> Result<Stored, CheckpointError> {
     let json =
         metadata.metadata().as_ref().and_then(|map| map.get(STATE)).ok_or_else(|| fail(format!("no `{STATE}`")))?;
     let version = serde_json::from_str::<serde_json::Value>(json).ok().and_then(|v| v["format_version"].as_u64());
-    if version.is_none_or(|version| version > u64::from(FORMAT_VERSION)) {
+    if version != Some(u64::from(FORMAT_VERSION)) {
         let found = version.map_or_else(|| "none".into(), |version| version.to_string());
-        return Err(fail(format!("format version up to {FORMAT_VERSION} expected, found {found}")));
+        return Err(fail(format!("format version {FORMAT_VERSION} expected, found {found}")));
     }
     let state = serde_json::from_str(json).map_err(|error| fail(error.to_string()))?;
     Ok(Stored { state, path: path.to_path_buf(), bytes })
@@ -284,5 +285,27 @@ impl State {
     /// Layout version of new checkpoints.
     pub fn format() -> u32 {
         FORMAT_VERSION
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_better_by_loss_or_by_accuracy() {
+        let state = |validation_loss, validation_accuracy| EpochRecord {
+            epoch: 1,
+            step: 1,
+            training_loss: 1.0,
+            training_accuracy: 0.5,
+            validation_loss,
+            validation_accuracy,
+        };
+        let (sure, right) = (state(0.1, 0.8), state(0.2, 0.9));
+        assert!(sure.beats(&right, BestBy::Loss) && !right.beats(&sure, BestBy::Loss));
+        assert!(right.beats(&sure, BestBy::Accuracy) && !sure.beats(&right, BestBy::Accuracy));
+        assert!(state(0.1, 0.9).beats(&right, BestBy::Accuracy), "of two as accurate, the lower loss");
+        assert!(!right.beats(&right, BestBy::Loss) && !right.beats(&right, BestBy::Accuracy));
     }
 }

@@ -9,7 +9,6 @@ pub mod exposure;
 mod files;
 pub mod findings;
 pub mod intensity;
-pub mod lexicon;
 pub mod likeness;
 pub mod observations;
 mod page;
@@ -37,8 +36,7 @@ use crate::settings::{SampleSize, Settings};
 use crate::training::tokenizer;
 
 use findings::Finding;
-use lexicon::MentionLexicon;
-use observations::{ObservationReader as _, Prevalence};
+use observations::Prevalence;
 
 /// Where a study goes in a training with the settings at hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -222,8 +220,8 @@ fn look(request: &ValidateRequest, dataset: &Dataset) -> anyhow::Result<Looked> 
         patients: patients::look(studies, &repeated_images),
         repeated_images,
         texts,
-        observations: observations::prevalence(&MentionLexicon, studies, &sides),
-        observation_reader: MentionLexicon.description(),
+        observations: observations::prevalence(studies, &sides),
+        observation_reader: observations::READER,
         shapes: shape::look(images, [height, width]),
         intensity: intensity::compare(images, studies, &sides),
         outliers: exposure::outliers(images, |study| studies[study].id.clone()),

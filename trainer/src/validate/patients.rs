@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::Serialize;
 
 use super::repeats::RepeatedImages;
-use crate::data::{Part, Study};
+use crate::data::Study;
 
 /// The patients of a data set. Names never leave this module: the page and the files speak of ids of images.
 #[derive(Debug, Clone, Serialize)]
@@ -40,15 +40,6 @@ pub struct SharingPatients {
     pub ids: Vec<String>,
 }
 
-/// The word for a part in the `split` column.
-pub fn part_word(part: Part) -> &'static str {
-    match part {
-        Part::Train => "train",
-        Part::Validation => "validation",
-        Part::Test => "test",
-    }
-}
-
 /// Looks at the patients of `studies`.
 pub fn look(studies: &[Study], repeated: &RepeatedImages) -> Patients {
     let mut by_patient: BTreeMap<&str, Vec<&Study>> = BTreeMap::new();
@@ -74,7 +65,7 @@ pub fn look(studies: &[Study], repeated: &RepeatedImages) -> Patients {
 fn crossing(images: &[&Study]) -> Option<CrossingPatient> {
     let mut ids: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
     for study in images {
-        ids.entry(part_word(study.part?)).or_default().push(study.id.clone());
+        ids.entry(study.part?.name()).or_default().push(study.id.clone());
     }
     (ids.len() > 1).then_some(CrossingPatient { ids })
 }
@@ -132,6 +123,7 @@ fn root(parent: &mut [usize], mut at: usize) -> usize {
 mod tests {
     use super::super::repeats::ImageGroup;
     use super::*;
+    use crate::data::Part;
 
     fn study(id: &str, patient: Option<&str>, part: Option<Part>) -> Study {
         let patient = patient.map(str::to_owned);

@@ -49,7 +49,7 @@ const LARGEST_REPORT: u64 = 1 << 20;
 const EXTENSIONS: [&str; 4] = ["jpg", "png", "dcm", "jpeg"];
 
 /// Which text a report gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Text {
     /// Its findings; studies without are left out.

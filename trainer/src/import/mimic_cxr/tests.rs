@@ -85,6 +85,11 @@ impl Scene {
         fs::write(path, content).unwrap();
     }
 
+    /// Ready for an import with other options.
+    fn clear(&self) {
+        fs::remove_dir_all(self.place.path().join("out")).unwrap();
+    }
+
     fn run(&self, options: &Options) -> Result<Report, ImportError> {
         let progress = |_: Progress| {};
         let out = self.place.path().join("out");
@@ -163,8 +168,10 @@ fn sections_and_views_are_chosen() {
     assert_eq!(texts.len(), 4);
     assert_eq!(texts["p10/s50000001/aaaa0001-00000001.dcm"].0, "The lungs are clear.");
     assert_eq!(left_out(&report)[&Reason::HandCorrected], 2);
+    scene.clear();
     scene.run(&Options { text: Text::Impression, ..BOTH }).unwrap();
     assert_eq!(scene.texts().len(), 3);
+    scene.clear();
     scene.run(&Options { text: Text::Selected, ..BOTH }).unwrap();
     let texts = scene.texts();
     assert_eq!(texts["p10/s50000001/aaaa0001-00000000.jpg"], ("Normal.".to_owned(), "report: impression".to_owned()));

@@ -1,7 +1,7 @@
 //! `XXXX`, with which the corpus replaced whatever might have named somebody, and much that did not.
 
 /// What becomes of the marks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Marks {
     /// They stay, as in the published figures of the field.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::Validation;
 use super::{Gravity, Said, number, percent};
+use crate::observations::Observation;
 use crate::plots::numbers::grouped;
 
 pub(super) fn reports(validation: &Validation) -> Said {
@@ -127,8 +128,9 @@ pub(super) fn sentences(validation: &Validation) -> Said {
 }
 
 pub(super) fn observations(validation: &Validation) -> Said {
-    let shifted: Vec<&str> = validation.observations.iter().filter(|one| one.shifted).map(|one| one.name).collect();
-    let named = validation.observations.iter().filter(|one| one.name != "No Finding");
+    let shifted: Vec<&str> =
+        validation.observations.iter().filter(|one| one.shifted).map(|one| one.name.name()).collect();
+    let named = validation.observations.iter().filter(|one| one.name != Observation::NoFinding);
     let seen = named.clone().filter(|one| one.positive > 0).count();
     let rare = named.clone().filter(|one| (1..20).contains(&one.positive)).count();
     let known = validation.observations.len() - 1;
