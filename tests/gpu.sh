@@ -37,9 +37,9 @@ equal_texts() {
 }
 
 check doctor "$xreport" doctor --model "$bundle"
-check cpu "$xreport" generate "$images" --model "$bundle" --device cpu --out "$work/cpu.jsonl"
+check cpu "$xreport" generate "$images" --model "$bundle" --device cpu --precision fp32 --out "$work/cpu.jsonl"
 for batch in 1 8 32; do
-    check cuda_$batch "$xreport" generate "$images" --model "$bundle" --device cuda --batch-size $batch \
+    check cuda_$batch "$xreport" generate "$images" --model "$bundle" --device cuda --precision fp32 --batch-size $batch \
         --out "$work/cuda-$batch.jsonl"
 done
 check cuda_says_what_the_cpu_says equal_texts "$work/cpu.jsonl" "$work/cuda-8.jsonl"

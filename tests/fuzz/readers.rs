@@ -11,17 +11,21 @@ use xreport_models::image::{Gate, GateMode, Limits, Preprocessing, Views, decode
 use xreport_models::onnx::header::OnnxHeader;
 use xreport_models::text::Tokenizer;
 
-/// A DICOM file without its preamble and magic, so that every input gets past them.
-pub fn dicom(bytes: &[u8]) {
+/// A DICOM file without its preamble and magic, so that every input gets past them. Whether it is an image.
+pub fn dicom(bytes: &[u8]) -> bool {
     let file = [&[0; 128], &b"DICM"[..], bytes].concat();
-    image(&file);
+    image(&file)
 }
 
 /// An image file of any kind: decoded in grey and in colour, and past the gate. Whatever comes of it, it must come.
-pub fn image(bytes: &[u8]) {
+/// Whether it is an image.
+pub fn image(bytes: &[u8]) -> bool {
     let name = Path::new("fuzzed");
+    let mut is_image = true;
     for channels in [1, 3] {
-        if let Ok(raster) = decode(bytes, name, channels, &Limits::default()) {
+        let decoded = decode(bytes, name, channels, &Limits::default());
+        is_image &= decoded.is_ok();
+        if let Ok(raster) = decoded {
             let expected = raster.width() as usize * raster.height() as usize * usize::from(channels);
             assert_eq!(raster.samples().len(), expected);
         }
@@ -33,32 +37,36 @@ pub fn image(bytes: &[u8]) {
         let open = gate(GateMode::Off).expect("the strict gate let it through");
         assert_eq!((admitted.pixels.len(), &admitted.pixels), (preprocessing.len(), &open.pixels));
     }
+    is_image
 }
 
-/// A bundle's files: the first byte says which one it is.
-pub fn bundle(bytes: &[u8]) {
-    let Some((which, content)) = bytes.split_first() else { return };
+/// A bundle's files: the first byte says which one it is. Whether it is accepted.
+pub fn bundle(bytes: &[u8]) -> bool {
+    let Some((which, content)) = bytes.split_first() else { return false };
     match which % 4 {
-        0 => drop(OnnxHeader::read(content)),
-        1 => drop(Tokenizer::from_json(content)),
+        0 => OnnxHeader::read(content).is_ok(),
+        1 => Tokenizer::from_json(content).is_ok(),
         2 => load_manifest(content),
         _ => load_manifest(&sealed(content)),
     }
 }
 
 /// Loads the bundle of format version 1 with another manifest.
-fn load_manifest(manifest: &[u8]) {
-    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+fn load_manifest(manifest: &[u8]) -> bool {
+    // Beside the build where cargo tells the place: one folder, used again by each run.
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let beside = option_env!("CARGO_TARGET_TMPDIR").map_or_else(std::env::temp_dir, PathBuf::from);
+        let folder = beside.join("xreport-fuzzed-bundle");
+        std::fs::create_dir_all(&folder).expect("a temporary folder");
         for entry in std::fs::read_dir(bundle_folder()).expect("the bundle is part of the tree") {
             let entry = entry.expect("an entry");
-            std::fs::copy(entry.path(), folder.path().join(entry.file_name())).expect("copied");
+            std::fs::copy(entry.path(), folder.join(entry.file_name())).expect("copied");
         }
         folder
     });
-    std::fs::write(folder.path().join("bundle.json"), manifest).expect("written");
-    drop(Bundle::load(folder.path()));
+    std::fs::write(folder.join("bundle.json"), manifest).expect("written");
+    Bundle::load(folder).is_ok()
 }
 
 /// The bundle of format version 1 that stays in the tests for ever.

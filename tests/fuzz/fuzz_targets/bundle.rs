@@ -3,4 +3,6 @@
 #[path = "../readers.rs"]
 mod readers;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| readers::bundle(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    readers::bundle(bytes);
+});

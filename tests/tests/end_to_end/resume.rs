@@ -257,16 +257,16 @@ fn training_never_overwrites_a_checkpoint() {
 fn a_damaged_checkpoint_is_refused_by_name() {
     let place = stopped(&[]);
     let whole = fs::read(place.path("run/last.safetensors")).unwrap();
-    let newer = String::from_utf8_lossy(&whole[..4000]).contains(r#"\"format_version\":1"#);
+    let newer = String::from_utf8_lossy(&whole[..4000]).contains(r#"\"format_version\":2"#);
     assert!(newer, "the state's version stands near the start");
-    let at = whole.windows(19).position(|window| window == br#"format_version\":1,"#.as_slice()).unwrap() + 17;
+    let at = whole.windows(19).position(|window| window == br#"format_version\":2,"#.as_slice()).unwrap() + 17;
     let mut of_tomorrow = whole.clone();
     of_tomorrow[at] = b'7';
     for (bytes, said) in [
         (&whole[..whole.len() / 2], "not a checkpoint that this program can use"),
         (&whole[..5], "not a checkpoint that this program can use"),
         (&[][..], "not a checkpoint that this program can use"),
-        (&of_tomorrow[..], "format version up to 1 expected, found 7"),
+        (&of_tomorrow[..], "format version 2 expected, found 7"),
     ] {
         fs::write(place.path("run/last.safetensors"), bytes).unwrap();
         let refused = place.train("resume run").expect_code(2);

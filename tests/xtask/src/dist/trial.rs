@@ -28,6 +28,11 @@ fn try_in(place: &Path, archive: &Path, name: &str) -> Result<bool> {
     fs::write(work.join("images/a.pgm"), [&b"P5\n64 64\n255\n"[..], &[90; 64 * 64]].concat())?;
     let wrappers = wrappers(&program, &work)?;
     println!("   {}", if wrappers.is_empty() { "as this user, with this network".into() } else { wrappers.join(" ") });
+    for (word, what) in [("unshare", "without a network"), ("setpriv", "by a user without rights")] {
+        if !wrappers.iter().any(|wrapper| wrapper == word) {
+            println!("   NOT SHOWN here: {what} (run it as root on Linux)");
+        }
+    }
     for words in ["doctor", "generate images --gate off --out reports.csv", "generate images --gate off --out reports"]
     {
         let output = wrapped(&wrappers, &program)

@@ -64,6 +64,13 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
             "yes",
             equal,
         );
+        if table.ends_with("index.csv") {
+            let text = |id: &str| fs::read_to_string(trial.folder.join(out).join(format!("{id}.txt")));
+            let mut drafted = expected.iter().filter(|row| row[2] == "ok");
+            let whole =
+                drafted.all(|row| text(&row[0]).is_ok_and(|said| said.starts_with(&format!("{}\n\n[", row[1]))));
+            figures.target(&format!("{out}: text files say what the rows say"), yes(whole), "yes", whole);
+        }
         let left = trial.unfinished_files()?;
         figures.target(&format!("{out}: half-written files at the end"), left.len().to_string(), "0", left.is_empty());
     }

@@ -36,7 +36,11 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
                 early = Some(bytes);
                 println!("   {} at image {done}", size(bytes));
             }
-            (last, most) = (bytes, most.max(bytes));
+            // Not what is left while the process is taken down.
+            if done < images {
+                last = bytes;
+            }
+            most = most.max(bytes);
         }
         std::thread::sleep(Duration::from_millis(20));
     }

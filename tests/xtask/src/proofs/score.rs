@@ -19,7 +19,7 @@ use crate::workspace::Workspace;
 /// Longest time for all metrics under three treatments and all labels.
 const SECONDS: f64 = 120.0;
 /// Largest resident memory, in MiB.
-const MEMORY: f64 = 2048.0;
+const MEMORY: f64 = 2e9 / 1_048_576.0;
 /// Cores that the time is promised for.
 const THREADS: &str = "2";
 /// How far figures of both sides may differ.
