@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::time::Instant;
 
 use image::GrayImage;
 
@@ -9,6 +10,7 @@ use crate::bad_input::{crc32, within_memory};
 use crate::dicom_samples::{COLUMNS, DEFLATED, DicomFile, RLE, ROWS, claiming, nested, raw, rle};
 use crate::scenes;
 use crate::trained::with_model;
+use crate::watched::Watched;
 use crate::workplace::{Workplace, tiny_settings};
 
 fn radiograph() -> DicomFile {
@@ -94,6 +96,26 @@ fn hostile_files_fail_by_name_within_memory_and_the_neighbours_are_drafted() {
     assert_eq!(rows.iter().filter(|row| &row["status"] == "ok").count(), 32);
     for secret in ["Secret", "4711"] {
         assert!(!run.stderr.contains(secret) && !place.read("drafts.csv").contains(secret), "{secret}");
+    }
+}
+
+/// Each alone; with `XREPORT_HOSTILE_SECONDS` the time from the program's start to its end is held to that.
+#[test]
+fn each_hostile_file_alone_is_told_at_once() {
+    let most = std::env::var("XREPORT_HOSTILE_SECONDS").ok().map(|text| text.parse::<f64>().expect("seconds"));
+    let place = with_model();
+    for (name, said) in write_hostile_files(&place, "alone") {
+        let started = Instant::now();
+        let line = format!("generate alone/{name} --model model --out {name}.csv");
+        let (run, peak) = Watched::start(&mut place.command("xreport", &line)).end();
+        let seconds = started.elapsed().as_secs_f64();
+        let run = run.expect_code(1);
+        assert!(run.stderr.contains(said), "{name}: {run}");
+        let peak = peak.map_or("unknown".to_owned(), |kilobytes| format!("{} MB", kilobytes / 1000));
+        println!("   {name:<16} {said:<45} {seconds:.2} s, {peak}");
+        if let Some(most) = most {
+            assert!(seconds < most, "{name}: {seconds:.2} s");
+        }
     }
 }
 

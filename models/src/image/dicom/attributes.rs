@@ -137,7 +137,7 @@ impl Attributes {
                 self.bits_stored, self.bits_allocated
             )));
         }
-        if self.high_bit + 1 < self.bits_stored || self.high_bit >= self.bits_allocated {
+        if self.high_bit >= self.bits_allocated || self.high_bit + 1 < self.bits_stored {
             return Err(Failure::Damaged(format!("high bit {} with {} bits stored", self.high_bit, self.bits_stored)));
         }
         let colour = matches!(self.photometric, Photometric::Rgb | Photometric::YbrFull);

@@ -78,6 +78,14 @@ fn stored_bits_are_taken_from_where_they_lie() {
 }
 
 #[test]
+fn a_high_bit_outside_the_pixel_is_refused() {
+    for high_bit in [8, 16, 0xFFFF] {
+        let told = error(&DicomFile::grey(4, 4, 10, &[0; 16]).number(HIGH_BIT, high_bit).build());
+        assert!(told.contains(&format!("high bit {high_bit} with 10 bits stored")), "{told}");
+    }
+}
+
+#[test]
 fn signed_values_slope_and_intercept_come_before_the_window() {
     let pixels: Vec<u16> = (-8..8).map(|v: i16| v.cast_unsigned() & 0x0FFF).collect();
     let file = DicomFile::grey(4, 4, 12, &pixels).number(SIGNED, 1);

@@ -27,7 +27,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     let words = Words::parse("decode-peer", arguments, &["--rounds", "--python"], &["--shared"])?;
     let rounds = words.number("--rounds", 5usize)?;
     ensure!(rounds > 0, "`--rounds` wants at least 1");
-    let python = programs::python(workspace, words.text("--python"))?;
+    let python = programs::python(workspace, words.python()?.as_deref())?;
     let programs = Programs::built(workspace)?;
     let folder = programs::folder(workspace, "decode-peer")?;
     untrained(&programs, &folder)?;

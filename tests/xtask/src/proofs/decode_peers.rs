@@ -49,7 +49,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     let words = Words::parse("decode-peers", arguments, &["--rounds", "--python"], &[])?;
     let rounds = words.number("--rounds", 5usize)?;
     ensure!(rounds > 0, "`--rounds` wants at least 1");
-    let python = words.text("--python").context(
+    let python = words.python()?.context(
         "a Python with torch, transformers and ctranslate2 is wanted\nhint: pip install torch transformers ctranslate2, and name its interpreter with --python",
     )?;
     let programs = Programs::built(workspace)?;

@@ -2,6 +2,7 @@
 //!
 //! To add one: a file here with a function of the type [`Run`], and a line in [`PROOFS`].
 
+mod at_length;
 mod batch;
 mod batch_bad_files;
 mod batch_kill;
@@ -11,7 +12,6 @@ mod decode_peer;
 mod decode_peers;
 pub mod deps;
 mod figures;
-mod fuzz_smoke;
 mod onnx_python;
 pub mod overfit;
 mod parity;
@@ -86,7 +86,12 @@ const PROOFS: &[Proof] = &[
     Proof {
         name: "fuzz-smoke",
         about: "no changed DICOM file, image or bundle brings its reader down [--seconds N, for each]",
-        run: fuzz_smoke::run,
+        run: at_length::fuzz_smoke,
+    },
+    Proof {
+        name: "hostile",
+        about: "files made to harm are told within a second and 500 MB, their neighbours are drafted [--seconds S]",
+        run: at_length::hostile,
     },
     Proof {
         name: "decode-peer",

@@ -16,7 +16,7 @@ use crate::workspace::Workspace;
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     let words = Words::parse("onnx-python", arguments, &["--images", "--python"], &[])?;
     let images = words.number("--images", 64usize)?;
-    let python = programs::python(workspace, words.text("--python"))?;
+    let python = programs::python(workspace, words.python()?.as_deref())?;
     let programs = Programs::built(workspace)?;
     let folder = programs::folder(workspace, "onnx-python")?;
     let bundle = demo_or_quick(workspace, &programs, &folder)?.join("bundle");

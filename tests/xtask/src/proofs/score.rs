@@ -77,7 +77,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     let ours = measured(&programs, &folder, SCORE)?;
     let mut figures = Figures::default();
     let size = pairs as f64 / 1e5;
-    let peak = peak_memory(words.text("--python"), &command(&programs, &folder, SCORE)?)?;
+    let peak = peak_memory(words.python()?.as_deref(), &command(&programs, &folder, SCORE)?)?;
     let (seconds, memory) = (number(&ours, "seconds")?, peak as f64 / f64::from(1 << 20));
     let (longest, largest) = (SECONDS * size.max(1.0), MEMORY * size.max(1.0));
     figures.target(
@@ -92,7 +92,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
         format!("< {largest:.0} MiB"),
         memory < largest,
     );
-    if let Some(python) = words.text("--python") {
+    if let Some(python) = words.python()? {
         let mut command = Command::new(python);
         command.arg(workspace.path("tests/peers/score_pycocoevalcap.py"));
         let mut peer = Peer::start(&mut command)?;

@@ -66,7 +66,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
         "< 1 s",
         start < LONGEST_START,
     );
-    let peak = peak_memory(words.text("--python"), &draft(&programs, &folder, &bundle, processes)?)?;
+    let peak = peak_memory(words.python()?.as_deref(), &draft(&programs, &folder, &bundle, processes)?)?;
     figures.target("memory at its peak", size(peak), "< 250 MB", peak < LARGEST_MEMORY);
     Ok(figures.conclude())
 }

@@ -29,7 +29,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     let words = Words::parse("train-peer", arguments, &["--rounds", "--python"], &["--shared"])?;
     let rounds = words.number("--rounds", 5usize)?;
     ensure!(rounds > 0, "`--rounds` wants at least 1");
-    let python = words.text("--python").context(
+    let python = words.python()?.context(
         "`train-peer` wants `--python PATH`\nhint: a Python with PyTorch 2.11.0 and numpy: python3 -m pip install torch==2.11.0 numpy",
     )?;
     let programs = Programs::built(workspace)?;

@@ -50,7 +50,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     let hidden = phase("draw", || draw(&folder.join("data"), samples))?;
 
     let started = Instant::now();
-    let (seconds, memory) = measure(words.text("--python"), programs.path("xreport-train")?, &folder)?;
+    let (seconds, memory) = measure(words.python()?.as_deref(), programs.path("xreport-train")?, &folder)?;
     let wall = started.elapsed().as_secs_f64();
     let found = read(&folder.join("results/validation.csv"))?;
 

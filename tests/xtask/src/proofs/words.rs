@@ -40,6 +40,16 @@ impl Words {
         self.given.iter().rev().find(|(name, _)| name == option)?.1.as_deref()
     }
 
+    /// The Python interpreter that `--python` names. Proofs run programs from folders of their own: a path is made whole.
+    pub fn python(&self) -> Result<Option<String>> {
+        let Some(named) = self.text("--python") else { return Ok(None) };
+        if !named.contains('/') {
+            return Ok(Some(named.to_owned()));
+        }
+        let whole = std::path::absolute(named).with_context(|| format!("`--python {named}` is no path"))?;
+        Ok(Some(whole.to_str().context("the path of `--python` is not UTF-8")?.to_owned()))
+    }
+
     /// The last value of `option` as a number, or `default`.
     pub fn number<T: FromStr>(&self, option: &str, default: T) -> Result<T> {
         self.text(option).map_or(Ok(default), |text| {

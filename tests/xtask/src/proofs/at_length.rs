@@ -1,0 +1,34 @@
+//! Tests of the suite that are run longer, or held to a time, than a suite on a busy machine may be.
+
+use anyhow::{Context, Result};
+
+use super::programs::Programs;
+use super::words::Words;
+use crate::phases::succeeds;
+use crate::test_suite::PROGRAMS;
+use crate::workspace::Workspace;
+
+/// Runs `prove fuzz-smoke [--seconds N]`: the fuzz targets' smoke run, with the stable compiler.
+pub fn fuzz_smoke(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
+    let words = Words::parse("fuzz-smoke", arguments, &["--seconds"], &[])?;
+    let seconds = words.number("--seconds", 60u64)?;
+    test(workspace, "fuzz_smoke", "", &[("XREPORT_FUZZ_SECONDS", &seconds.to_string())])
+}
+
+/// Runs `prove hostile [--seconds S]`: a file made to harm, alone, from the program's start to its end.
+pub fn hostile(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
+    let words = Words::parse("hostile", arguments, &["--seconds"], &[])?;
+    let seconds = words.number("--seconds", 1.0f64)?;
+    let programs = Programs::built(workspace)?;
+    let folder = programs.path("xreport")?.parent().context("a built program lies in a folder")?;
+    let folder = folder.to_str().context("the path of the source tree is not UTF-8")?;
+    let settings = [("XREPORT_HOSTILE_SECONDS", &*seconds.to_string()), (PROGRAMS, folder)];
+    test(workspace, "end_to_end", "hostile::", &settings)
+}
+
+/// Runs one target's tests, one after the other, so that each has its time to itself; their output is shown.
+fn test(workspace: &Workspace, target: &str, filter: &str, settings: &[(&str, &str)]) -> Result<bool> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["test", "--package", "xreport-tests", "--test", target, "--", filter]);
+    succeeds(cargo.args(["--nocapture", "--test-threads=1"]).envs(settings.iter().copied()))
+}
