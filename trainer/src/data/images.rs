@@ -1,64 +1,21 @@
-//! All images of a data set in memory, as the network takes them.
+//! From image files to preprocessed pixels: decoded once, then from the cache.
 
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rayon::ThreadPool;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
+use xreport_models::atomic::write_file_with;
 use xreport_models::image::{Admitted, Concern, Gate, GateMode, ImageError, Preprocessing, Views, gate};
 
-use super::cache::{self, CacheFile, Digest, Entry, Stamp};
+use super::cache::{self, CacheFile, Entry, Stamp};
 use super::problem::Problem;
+use super::store::ImageStore;
 use super::studies::Study;
-
-/// Preprocessed images, one per study and in the order of the studies.
-pub struct ImageStore {
-    preprocessing: Preprocessing,
-    digests: Vec<Digest>,
-    /// N x H x W x C.
-    pixels: Vec<u8>,
-}
-
-impl ImageStore {
-    /// A store of pixels that are preprocessed already: N x H x W x C, u8.
-    ///
-    /// # Panics
-    /// Where the pixels are no whole number of images.
-    pub fn of_pixels(preprocessing: Preprocessing, pixels: Vec<u8>) -> Self {
-        assert_eq!(pixels.len() % preprocessing.len(), 0, "whole images of {preprocessing:?}");
-        let digests = pixels.chunks(preprocessing.len()).map(|image| Sha256::digest(image).into()).collect();
-        Self { preprocessing, digests, pixels }
-    }
-
-    /// The pixels of image `at`: H x W x C, row-major with channels last, u8, 0 (black) to 255.
-    ///
-    /// # Panics
-    /// Where `at` is not below [`len`](Self::len).
-    pub fn get(&self, at: usize) -> &[u8] {
-        let length = self.preprocessing.len();
-        &self.pixels[at * length..(at + 1) * length]
-    }
-
-    /// SHA-256 of the pixels of image `at`.
-    pub fn digest(&self, at: usize) -> &[u8; 32] {
-        &self.digests[at]
-    }
-
-    /// Number of images.
-    pub fn len(&self) -> usize {
-        self.digests.len()
-    }
-
-    /// Whether there is no image.
-    pub fn is_empty(&self) -> bool {
-        self.digests.is_empty()
-    }
-
-    /// How the images were preprocessed; gives H, W and C.
-    pub fn preprocessing(&self) -> &Preprocessing {
-        &self.preprocessing
-    }
-}
 
 /// How images are loaded.
 #[derive(Debug, Clone)]
@@ -98,7 +55,7 @@ pub enum LoadError {
     /// The preprocessing is out of range.
     #[error(transparent)]
     Preprocessing(#[from] ImageError),
-    /// The pixels do not fit into memory.
+    /// No cache can be written, and the pixels do not fit into memory.
     #[error(
         "not enough memory for {count} images: expected {bytes} bytes to be free\n\
          hint: use a smaller model.IMG_SHAPE, or fewer studies with dataset.SAMPLE_SIZE"
@@ -119,19 +76,11 @@ pub enum LoadError {
     },
 }
 
-/// One image on its way into memory.
-struct Slot<'a> {
-    file: &'a str,
-    stamp: Option<Stamp>,
-    pixels: &'a mut [u8],
-    outcome: Outcome,
-}
+/// Pixels that are decoded before they are written, in bytes: the memory that loading takes beside the cache.
+const AT_ONCE: usize = 1 << 26;
 
-/// `None` as long as there are no pixels, else their digest and what the gate minds, or why there will be none.
-type Outcome = Option<Result<(Digest, Vec<Concern>), String>>;
-
-/// Loads the images of `studies` from the cache where they are current there, else by decoding,
-/// and renews the cache if anything was decoded. Images that cannot be read cost their study only.
+/// Loads the images of `studies`: from the cache where they are current there, else by decoding them into a new one.
+/// Images that cannot be read cost their study only. Without a place for a cache the pixels lie in memory.
 ///
 /// `progress(done, total)` counts the images to be decoded and is called from several threads.
 pub fn load(studies: Vec<Study>, how: &Loading, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Loaded, LoadError> {
@@ -140,150 +89,224 @@ pub fn load(studies: Vec<Study>, how: &Loading, progress: &(dyn Fn(usize, usize)
         .num_threads(how.threads.max(1))
         .build()
         .map_err(|source| LoadError::Threads { threads: how.threads, source })?;
-    let mut pixels = allocate(studies.len(), how.preprocessing.len())?;
-    let mut slots: Vec<_> = studies
-        .iter()
-        .zip(pixels.chunks_exact_mut(how.preprocessing.len()))
-        .map(|(study, pixels)| Slot {
-            file: &study.file,
-            stamp: Stamp::of(&how.images.join(&study.file)).ok(),
-            pixels,
-            outcome: None,
-        })
-        .collect();
-    pool.install(|| read_caches(&mut slots, how));
-    let decoded = pool.install(|| decode_missing(&mut slots, how, progress));
-    let outcomes: Vec<_> = slots.into_iter().map(|slot| (slot.stamp, slot.outcome)).collect();
-    let (mut loaded, entries) = keep_readable(studies, outcomes, pixels, &how.preprocessing);
-    loaded.decoded = decoded;
-    // An image without a stamp (its file vanished in between) cannot be cached.
-    if decoded > 0 && !entries.is_empty() && entries.len() == loaded.images.len() {
-        loaded.note = write_cache(&entries, &loaded.images.pixels, how);
+    let mut caches = open_caches(how);
+    let wanted = pool.install(|| find(&studies, &caches, how));
+    if let Some((cache, places)) = in_one_cache(&wanted) {
+        let concerns = concerns(places.iter().map(|&place| &caches[cache].entries()[place as usize]));
+        let (preprocessing, folder) = (how.preprocessing.clone(), how.images.clone());
+        let images = ImageStore::mapped(preprocessing, folder, caches.swap_remove(cache), places);
+        return Ok(Loaded { studies, images, problems: Vec::new(), concerns, decoded: 0, note: None });
     }
-    Ok(loaded)
+    let making = Making {
+        how,
+        pool: &pool,
+        studies: &studies,
+        wanted: &wanted,
+        caches: &caches,
+        total: wanted.iter().filter(|wanted| wanted.cached.is_none()).count(),
+        progress,
+    };
+    let (images, made, note) = making.store()?;
+    let concerns = concerns(made.entries.iter());
+    let mut unreadable = made.unreadable;
+    let (mut kept, mut problems) = (Vec::new(), Vec::new());
+    for (at, study) in studies.into_iter().enumerate() {
+        match unreadable.remove(&at) {
+            None => kept.push(study),
+            Some(reason) => problems.push(Problem::UnreadableImage { file: study.file, reason }),
+        }
+    }
+    Ok(Loaded { studies: kept, images, problems, concerns, decoded: made.decoded, note })
 }
 
-fn allocate(count: usize, image_bytes: usize) -> Result<Vec<u8>, LoadError> {
-    let no_memory = || LoadError::Memory { count, bytes: count as u128 * image_bytes as u128 };
-    let total = count.checked_mul(image_bytes).ok_or_else(no_memory)?;
-    let mut pixels = Vec::new();
-    pixels.try_reserve_exact(total).map_err(|_| no_memory())?;
-    pixels.resize(total, 0);
-    Ok(pixels)
+/// Where a study's pixels may come from.
+struct Wanted {
+    /// State of its file; `None` where it is not there.
+    stamp: Option<Stamp>,
+    /// The cache and the place in it where the pixels of this state lie.
+    cached: Option<(usize, u32)>,
+}
+
+fn open_caches(how: &Loading) -> Vec<CacheFile> {
+    let fingerprint = how.preprocessing.fingerprint();
+    let open = |folder: &PathBuf| CacheFile::open(&cache_path(folder, how), &fingerprint, how.preprocessing.len());
+    how.caches.iter().filter_map(open).collect()
 }
 
 fn cache_path(folder: &Path, how: &Loading) -> PathBuf {
     folder.join(format!("{}.bin", how.preprocessing.fingerprint()))
 }
 
-/// Fills the slots from the caches, the first that has an image in its present state.
-fn read_caches(slots: &mut [Slot<'_>], how: &Loading) {
-    let fingerprint = how.preprocessing.fingerprint();
-    for folder in &how.caches {
-        let path = cache_path(folder, how);
-        if let Some(cache) = CacheFile::open(&path, &fingerprint, how.preprocessing.len()) {
-            read_cache(slots, cache);
-        }
-    }
-}
-
-fn read_cache(slots: &mut [Slot<'_>], mut cache: CacheFile) {
-    let mut filled = Vec::new();
-    for slot in slots.iter_mut().filter(|slot| slot.outcome.is_none()) {
-        let Some(stamp) = slot.stamp else { continue };
-        if let Some(cached) = cache.read(slot.file, stamp, slot.pixels) {
-            filled.push((slot, cached));
-        }
-    }
-    filled.into_par_iter().for_each(|(slot, (expected, concerns))| {
-        // Damaged pixels stay without an outcome, and are decoded.
-        let found: Digest = Sha256::digest(&*slot.pixels).into();
-        slot.outcome = (found == expected).then_some(Ok((found, concerns)));
-    });
-}
-
-/// Decodes what the cache did not have; returns how many images that were.
-fn decode_missing(slots: &mut [Slot<'_>], how: &Loading, progress: &(dyn Fn(usize, usize) + Sync)) -> usize {
-    let missing: Vec<_> = slots.iter_mut().filter(|slot| slot.outcome.is_none()).collect();
-    let (total, done) = (missing.len(), AtomicUsize::new(0));
-    missing.into_par_iter().for_each(|slot| {
-        slot.outcome = Some(decode(slot, how));
-        progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
-    });
-    total
-}
-
-fn decode(slot: &mut Slot<'_>, how: &Loading) -> Result<(Digest, Vec<Concern>), String> {
-    let path = how.images.join(slot.file);
-    // The message names the file as the table does, without the folders above.
-    let Admitted { pixels, concerns } = how
-        .preprocessing
-        .admit(&path, GATE)
-        .map_err(|error| error.to_string().replace(&path.display().to_string(), slot.file))?;
-    slot.pixels.copy_from_slice(&pixels);
-    Ok((Sha256::digest(&pixels).into(), concerns))
-}
-
-/// Closes the gaps that unreadable images left.
-fn keep_readable(
-    studies: Vec<Study>,
-    outcomes: Vec<(Option<Stamp>, Outcome)>,
-    mut pixels: Vec<u8>,
-    preprocessing: &Preprocessing,
-) -> (Loaded, Vec<Entry>) {
-    let length = preprocessing.len();
-    let (mut kept, mut digests) = (Vec::new(), Vec::new());
-    let (mut problems, mut entries, mut minded) = (Vec::new(), Vec::new(), Vec::new());
-    for (at, (study, (stamp, outcome))) in studies.into_iter().zip(outcomes).enumerate() {
-        match outcome.expect("every slot was read or decoded") {
-            Ok((digest, concerns)) => {
-                minded.extend(concerns.iter().cloned());
-                pixels.copy_within(at * length..(at + 1) * length, kept.len() * length);
-                if let Some(stamp) = stamp {
-                    let file = study.file.clone();
-                    entries.push(Entry { file, stamp, digest, concerns });
-                }
-                digests.push(digest);
-                kept.push(study);
-            }
-            Err(reason) => problems.push(Problem::UnreadableImage { file: study.file, reason }),
-        }
-    }
-    pixels.truncate(kept.len() * length);
-    let loaded = Loaded {
-        studies: kept,
-        images: ImageStore { preprocessing: preprocessing.clone(), digests, pixels },
-        problems,
-        concerns: minded,
-        decoded: 0,
-        note: None,
+/// Looks each study's image up in the caches: the first that has it in its present state.
+fn find(studies: &[Study], caches: &[CacheFile], how: &Loading) -> Vec<Wanted> {
+    let known: Vec<HashMap<&str, usize>> = caches.iter().map(CacheFile::places).collect();
+    let find = |study: &Study| {
+        let stamp = Stamp::of(&how.images.join(&study.file)).ok();
+        let current = |(cache, places): (usize, &HashMap<&str, usize>)| {
+            let place = *places.get(study.file.as_str())?;
+            (Some(caches[cache].entries()[place].stamp) == stamp).then_some((cache, place as u32))
+        };
+        Wanted { stamp, cached: known.iter().enumerate().find_map(current) }
     };
-    (loaded, entries)
+    studies.par_iter().map(find).collect()
 }
 
-/// Writes the cache into the first folder that takes it; a note where that is not the first.
-fn write_cache(entries: &[Entry], pixels: &[u8], how: &Loading) -> Option<String> {
-    let mut refused: Option<String> = None;
-    for folder in &how.caches {
-        match write_cache_to(folder, entries, pixels, how) {
-            Ok(()) => {
-                return refused.map(|why| format!("{why}; the image cache lies in `{}`", folder.display()));
-            }
-            Err(why) => {
-                refused.get_or_insert(why);
+/// The places of all images where one cache has them all.
+fn in_one_cache(wanted: &[Wanted]) -> Option<(usize, Vec<u32>)> {
+    let (cache, _) = wanted.first()?.cached?;
+    let place = |wanted: &Wanted| wanted.cached.filter(|(of, _)| *of == cache).map(|(_, place)| place);
+    Some((cache, wanted.iter().map(place).collect::<Option<_>>()?))
+}
+
+fn concerns<'e>(entries: impl Iterator<Item = &'e Entry>) -> Vec<Concern> {
+    entries.flat_map(|entry| entry.concerns.iter().cloned()).collect()
+}
+
+/// A store in the making.
+struct Making<'a> {
+    how: &'a Loading,
+    pool: &'a ThreadPool,
+    studies: &'a [Study],
+    wanted: &'a [Wanted],
+    caches: &'a [CacheFile],
+    /// Images that are in no cache.
+    total: usize,
+    progress: &'a (dyn Fn(usize, usize) + Sync),
+}
+
+/// What became of the studies.
+#[derive(Default)]
+struct Made {
+    /// Of the readable images, in the order of the studies.
+    entries: Vec<Entry>,
+    /// Why the others are not, by the study's index.
+    unreadable: HashMap<usize, String>,
+    decoded: usize,
+}
+
+impl Making<'_> {
+    /// In the first folder that takes a cache, else in memory; with what a user should know of it.
+    fn store(&self) -> Result<(ImageStore, Made, Option<String>), LoadError> {
+        let mut refused: Option<String> = None;
+        for folder in &self.how.caches {
+            match self.in_cache(folder) {
+                Ok((images, made)) => {
+                    let note = refused.map(|why| format!("{why}; the image cache lies in `{}`", folder.display()));
+                    return Ok((images, made, note));
+                }
+                Err(why) => drop(refused.get_or_insert(why)),
             }
         }
+        let note = refused.map(|why| format!("{why}; without an image cache, images are decoded at each start"));
+        let (images, made) = self.in_memory()?;
+        Ok((images, made, note))
     }
-    refused.map(|why| format!("{why}; without an image cache, images are decoded at each start"))
+
+    fn in_cache(&self, folder: &Path) -> Result<(ImageStore, Made), String> {
+        let Self { how, .. } = self;
+        let (fingerprint, image_bytes) = (how.preprocessing.fingerprint(), how.preprocessing.len());
+        if self.studies.is_empty() {
+            return Ok((ImageStore::of_pixels(how.preprocessing.clone(), Vec::new()), Made::default()));
+        }
+        cache::create_folder(folder).map_err(|error| format!("cannot create `{}`: {error}", folder.display()))?;
+        let path = cache_path(folder, how);
+        let mut made = Made::default();
+        write_file_with(&path, |out| {
+            cache::write(out, &fingerprint, image_bytes, |out| {
+                made = self.make(&mut |pixels| out.write_all(pixels))?;
+                let mut entries = made.entries.clone();
+                for (pixels, entry) in self.others() {
+                    out.write_all(pixels)?;
+                    entries.push(entry.clone());
+                }
+                Ok(entries)
+            })
+        })
+        .map_err(|error| {
+            // The note says what follows; the hint of the error is for files that a user asked for.
+            let message = error.to_string();
+            message.lines().next().unwrap_or_default().to_owned()
+        })?;
+        let cache = CacheFile::open(&path, &fingerprint, image_bytes)
+            .ok_or_else(|| format!("`{}` does not read back as it was written", path.display()))?;
+        let places = (0..made.entries.len() as u32).collect();
+        Ok((ImageStore::mapped(how.preprocessing.clone(), how.images.clone(), cache, places), made))
+    }
+
+    /// What the caches hold of the data set's other images, which another run will want: an evaluation takes the test part
+    /// alone.
+    fn others(&self) -> impl Iterator<Item = (&[u8], &Entry)> {
+        let mut taken: HashSet<&str> = self.studies.iter().map(|study| study.file.as_str()).collect();
+        let all =
+            self.caches.iter().flat_map(|cache| cache.entries().iter().enumerate().map(move |each| (cache, each)));
+        all.filter_map(move |(cache, (place, entry))| {
+            let is_current = || Stamp::of(&self.how.images.join(&entry.file)).is_ok_and(|stamp| stamp == entry.stamp);
+            (taken.insert(&entry.file) && is_current()).then(|| (cache.pixels(place), entry))
+        })
+    }
+
+    fn in_memory(&self) -> Result<(ImageStore, Made), LoadError> {
+        let (count, each) = (self.studies.len(), self.how.preprocessing.len());
+        let no_memory = || LoadError::Memory { count, bytes: count as u128 * each as u128 };
+        let mut all = Vec::new();
+        all.try_reserve_exact(count.checked_mul(each).ok_or_else(no_memory)?).map_err(|_| no_memory())?;
+        let made = self.make(&mut |pixels| {
+            all.extend_from_slice(pixels);
+            Ok(())
+        });
+        // Memory takes every pixel.
+        let made = made.map_err(|_| no_memory())?;
+        let (preprocessing, folder) = (self.how.preprocessing.clone(), self.how.images.clone());
+        Ok((ImageStore::in_memory(preprocessing, folder, all, made.entries.clone()), made))
+    }
+
+    /// Hands the pixels of every readable image to `take`, in the order of the studies.
+    fn make(&self, take: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<Made> {
+        let (mut made, decoded) = (Made::default(), AtomicUsize::new(0));
+        let chunk = (AT_ONCE / self.how.preprocessing.len()).max(1);
+        for from in (0..self.studies.len()).step_by(chunk) {
+            let indices = from..(from + chunk).min(self.studies.len());
+            let outcomes: Vec<_> =
+                self.pool.install(|| indices.into_par_iter().map(|at| self.image(at, &decoded)).collect());
+            for (at, outcome) in (from..).zip(outcomes) {
+                match outcome {
+                    Ok((pixels, entry)) => {
+                        take(&pixels)?;
+                        made.entries.push(entry);
+                    }
+                    Err(reason) => drop(made.unreadable.insert(at, reason)),
+                }
+            }
+        }
+        made.decoded = decoded.into_inner();
+        Ok(made)
+    }
+
+    /// The pixels of study `at`: undamaged from a cache, else decoded.
+    fn image(&self, at: usize, decoded: &AtomicUsize) -> Result<(Cow<'_, [u8]>, Entry), String> {
+        let (study, wanted) = (&self.studies[at], &self.wanted[at]);
+        if let Some((cache, place)) = wanted.cached {
+            let (cache, place) = (&self.caches[cache], place as usize);
+            let (pixels, entry) = (cache.pixels(place), &cache.entries()[place]);
+            if Sha256::digest(pixels)[..] == entry.digest {
+                return Ok((Cow::Borrowed(pixels), entry.clone()));
+            }
+        }
+        let outcome = decode(&self.how.images, &study.file, &self.how.preprocessing);
+        let done = decoded.fetch_add(1, Ordering::Relaxed) + 1;
+        (self.progress)(done, self.total.max(done));
+        let Admitted { pixels, concerns } = outcome?;
+        let stamp = wanted.stamp.or_else(|| Stamp::of(&self.how.images.join(&study.file)).ok());
+        let stamp = stamp.ok_or_else(|| format!("`{}` vanished while it was read", study.file))?;
+        let digest = Sha256::digest(&pixels).into();
+        Ok((Cow::Owned(pixels), Entry { file: study.file.clone(), stamp, digest, concerns }))
+    }
 }
 
-fn write_cache_to(folder: &Path, entries: &[Entry], pixels: &[u8], how: &Loading) -> Result<(), String> {
-    cache::create_folder(folder).map_err(|error| format!("cannot create `{}`: {error}", folder.display()))?;
-    cache::write(&cache_path(folder, how), &how.preprocessing.fingerprint(), entries, pixels).map_err(|error| {
-        // The note says what follows; the hint of the error is for files that a user asked for.
-        let message = error.to_string();
-        message.lines().next().unwrap_or_default().to_owned()
-    })
+/// What is made of an image file; the message names it as the table does, without the folders above.
+pub(super) fn decode(folder: &Path, file: &str, preprocessing: &Preprocessing) -> Result<Admitted, String> {
+    let path = folder.join(file);
+    preprocessing.admit(&path, GATE).map_err(|error| error.to_string().replace(&path.display().to_string(), file))
 }
 
 /// What the input gate minds, counted by reason; `None` where it minds nothing.
@@ -309,7 +332,7 @@ pub fn fingerprint(studies: &[Study], images: &ImageStore) -> String {
         hash.update((bytes.len() as u64).to_le_bytes());
         hash.update(bytes);
     };
-    add(images.preprocessing.fingerprint().as_bytes());
+    add(images.preprocessing().fingerprint().as_bytes());
     for at in order {
         add(studies[at].id.as_bytes());
         add(studies[at].text.as_bytes());

@@ -1,7 +1,7 @@
 //! Loading and the cache, over real files in a fresh folder.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -82,7 +82,7 @@ fn study(at: usize) -> Study {
 /// The level of each image, all pixels of which must be alike.
 fn levels(images: &ImageStore) -> Vec<u8> {
     let level = |at| {
-        let pixels = images.get(at);
+        let pixels = images.get(at).unwrap();
         assert_eq!(pixels.len(), BYTES);
         assert!(pixels.iter().all(|&pixel| pixel == pixels[0]));
         pixels[0]
@@ -148,13 +148,47 @@ fn a_damaged_byte_anywhere_is_found_and_mended() {
     for at in (0..whole.len()).filter(|at| *at < 48 || at % 7 == 0) {
         let mut damaged = whole.clone();
         damaged[at] ^= 0x10;
-        fs::write(data.cache_file(), damaged).unwrap();
+        replace(&data.cache_file(), &damaged);
         let loaded = data.load();
         assert_eq!(levels(&loaded.images), [10, 20], "byte {at}");
-        let expected = if at < whole.len() - 2 * BYTES { 2 } else { 1 };
-        assert_eq!(loaded.decoded, expected, "byte {at}");
+        // Damage to the frame is found at once, damage to pixels when they are used.
+        let in_pixels = (8..8 + 2 * BYTES).contains(&at);
+        assert_eq!(loaded.decoded, if in_pixels { 0 } else { 2 }, "byte {at}");
+        data.load();
         assert!(fs::read(data.cache_file()).unwrap() == whole, "byte {at}");
     }
+}
+
+#[test]
+fn damaged_pixels_whose_image_is_gone_are_lost() {
+    let data = Data::new(&[10, 20]);
+    data.load();
+    let mut damaged = fs::read(data.cache_file()).unwrap();
+    damaged[8] ^= 1;
+    replace(&data.cache_file(), &damaged);
+    let loaded = data.load();
+    fs::remove_file(data.image(0)).unwrap();
+    let told = loaded.images.get(0).unwrap_err().to_string();
+    assert!(told.contains("`a0.pgm` are damaged") && !told.contains(data.dir.path().to_str().unwrap()), "{told}");
+    assert_eq!(loaded.images.get(1).unwrap()[0], 20);
+}
+
+#[test]
+fn a_part_of_the_data_set_leaves_the_rest_in_the_cache() {
+    let mut data = Data::new(&[10, 20, 30]);
+    data.studies = vec![study(0), study(1)];
+    data.load();
+    data.studies = vec![study(2)];
+    assert_eq!(data.load().decoded, 1);
+    data.studies = vec![study(1), study(2), study(0)];
+    let all = data.load();
+    assert_eq!((levels(&all.images), all.decoded), (vec![20, 30, 10], 0));
+}
+
+/// As a run replaces a cache: what others have mapped stays.
+fn replace(path: &Path, bytes: &[u8]) {
+    fs::remove_file(path).unwrap();
+    fs::write(path, bytes).unwrap();
 }
 
 #[test]
@@ -164,9 +198,10 @@ fn a_cut_or_lengthened_cache_is_rebuilt() {
     let whole = fs::read(data.cache_file()).unwrap();
     let longer = [&whole[..], b"x"].concat();
     let mut claims = whole.clone();
-    claims[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
+    let length = claims.len();
+    claims[length - 8..].copy_from_slice(&u64::MAX.to_le_bytes());
     for bytes in [&whole[..0], &whole[..20], &whole[..60], &whole[..whole.len() - 1], &longer, &claims] {
-        fs::write(data.cache_file(), bytes).unwrap();
+        replace(&data.cache_file(), bytes);
         let loaded = data.load();
         assert_eq!((levels(&loaded.images), loaded.decoded), (vec![10, 20], 2));
         assert_eq!(data.load().decoded, 0);

@@ -1,6 +1,6 @@
 //! Data: from a folder with a table and images to studies, parts and pixels.
 //!
-//! [`Dataset::open`] reads and checks, [`load`] brings the images into memory, [`split`] divides
+//! [`Dataset::open`] reads and checks, [`load`] makes their pixels, [`split`] divides
 //! the studies. Whatever cannot be used is reported as a [`Problem`] and left out; texts and
 //! patients never appear in a message.
 
@@ -13,14 +13,16 @@ mod images_tests;
 mod preview;
 mod problem;
 mod split;
+mod store;
 mod studies;
 mod table;
 
 pub use cache::folders as cache_folders;
 pub use further::{Further, further_columns};
-pub use images::{ImageStore, LoadError, Loaded, Loading, fingerprint, gate_summary, load};
+pub use images::{LoadError, Loaded, Loading, fingerprint, gate_summary, load};
 pub use preview::contact_sheet;
 pub use problem::{Problem, RowFault, Tally, summary, tallies};
 pub use split::{Draw, Parts, SplitError, draw_held_out, split};
+pub use store::{ImageStore, LostImage};
 pub use studies::{Dataset, DatasetError, IMAGE_FOLDER, Study};
 pub use table::{CSV_NAMES, Part, Row, Table, TableError, locate, read as read_table, read_with_empty_texts};

@@ -128,7 +128,8 @@ pub fn evaluate(request: &EvaluateRequest) -> anyhow::Result<Evaluation> {
         variant: VariantRequest { precision: request.precision, batch_size: batch },
     };
     let mut drafter = Drafter::new(&bundle, &session, None)?;
-    let images: Vec<&[u8]> = (0..loaded.images.len()).map(|index| loaded.images.get(index)).collect();
+    let images: Vec<&[u8]> =
+        (0..loaded.images.len()).map(|index| loaded.images.get(index)).collect::<Result<_, _>>()?;
 
     let bar = progress_bar(images.len() as u64);
     let started = Instant::now();

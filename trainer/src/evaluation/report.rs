@@ -121,7 +121,7 @@ fn shown(evaluation: &Evaluation, content: &Shown<'_>) -> anyhow::Result<Vec<Pag
             let (generated_marks, reference_marks) = marks::marks(draft, reference);
             Ok(PageCase {
                 id: case.study.id.clone(),
-                png: Some(png(loaded.images.get(index), loaded.images.preprocessing())?),
+                png: Some(png(loaded.images.get(index)?, loaded.images.preprocessing())?),
                 reference: case.study.text.clone(),
                 reference_marks,
                 generated: case.draft.text.clone(),

@@ -118,8 +118,8 @@ fn features(model: &mut Model, loaded: &Loaded, batch: usize) -> anyhow::Result<
     let indices: Vec<usize> = (0..loaded.images.len()).collect();
     let mut all = Vec::with_capacity(indices.len());
     for chunk in indices.chunks(batch) {
-        let pixels: Vec<u8> = chunk.iter().flat_map(|&index| loaded.images.get(index)).copied().collect();
-        all.extend(model.features(chunk.len(), pixels)?);
+        let pixels: Vec<&[u8]> = chunk.iter().map(|&index| loaded.images.get(index)).collect::<Result<_, _>>()?;
+        all.extend(model.features(chunk.len(), pixels.concat())?);
     }
     Ok(all)
 }

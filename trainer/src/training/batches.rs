@@ -10,7 +10,7 @@ use tch::{Device, Tensor};
 
 use super::augment::augmented;
 use super::seeds::Stream;
-use crate::data::ImageStore;
+use crate::data::{ImageStore, LostImage};
 use crate::network::Batch;
 use crate::settings::Settings;
 
@@ -136,12 +136,12 @@ impl Samples {
     }
 
     /// Assembles a batch on the CPU. `augment`: seed and epoch where images are to be augmented.
-    pub fn assemble(&self, plan: &Plan, augment: Option<(u64, usize)>) -> Batch {
+    pub fn assemble(&self, plan: &Plan, augment: Option<(u64, usize)>) -> Result<Batch, LostImage> {
         let chosen: Vec<&Sample> = plan.indices.iter().map(|&index| &self.samples[index]).collect();
         let shape = self.image_shape();
         let mut pixels = Vec::with_capacity(chosen.len() * shape.iter().product::<usize>());
         for (place, (sample, &index)) in chosen.iter().zip(&plan.indices).enumerate() {
-            let image = self.images.get(sample.image);
+            let image = self.images.get(sample.image)?;
             match augment {
                 None => pixels.extend_from_slice(image),
                 Some((seed, epoch)) => {
@@ -155,35 +155,43 @@ impl Samples {
         let [height, width, channels] = shape.map(|size| size as i64);
         let images = Tensor::from_slice(&pixels).view([chosen.len() as i64, height, width, channels]);
         let (inputs, places, targets) = token_tensors(chosen.iter().map(|sample| sample.tokens.as_slice()));
-        Batch { images, inputs, places, targets }
+        Ok(Batch { images, inputs, places, targets })
     }
 
-    /// Assembles batches one after the other on a thread of its own, ahead of the reader, and hands each with its plan
-    /// to `consume`, which ends the run early by returning `false`.
-    pub fn stream<E>(
+    /// Assembles batches on `workers` threads of their own, ahead of the reader, and hands each with its plan to `consume`
+    /// in the plans' order; it ends the run early by returning `false`.
+    pub fn stream<E: From<LostImage>>(
         &self,
         plans: &[Plan],
         augment: Option<(u64, usize)>,
-        device: Device,
+        (device, workers): (Device, usize),
         mut consume: impl FnMut(&Plan, Batch) -> Result<bool, E>,
     ) -> Result<(), E> {
         std::thread::scope(|scope| {
-            let (sender, batches) = sync_channel(BATCHES_AHEAD);
-            scope.spawn(move || {
-                for plan in plans {
-                    // The reader is gone when the run ends early.
-                    if sender.send(self.assemble(plan, augment)).is_err() {
-                        break;
-                    }
-                }
-            });
-            // Moved in here, so that it is dropped, and the assembling thread freed, before the scope waits for it.
-            let batches: Receiver<Batch> = batches;
-            for (plan, batch) in plans.iter().zip(batches) {
-                if !consume(plan, batch.to_device(device))? {
+            let workers = workers.clamp(1, plans.len().max(1));
+            // Every worker has its turn, so that the order is the plans' whichever is the fastest.
+            let assembled: Vec<Receiver<_>> = (0..workers)
+                .map(|turn| {
+                    let (sender, assembled) = sync_channel(BATCHES_AHEAD.div_ceil(workers));
+                    scope.spawn(move || {
+                        for plan in plans.iter().skip(turn).step_by(workers) {
+                            // The reader is gone when the run ends early.
+                            if sender.send(self.assemble(plan, augment)).is_err() {
+                                break;
+                            }
+                        }
+                    });
+                    assembled
+                })
+                .collect();
+            for (plan, turn) in plans.iter().zip(assembled.iter().cycle()) {
+                let Ok(batch) = turn.recv() else { break };
+                if !consume(plan, batch?.to_device(device))? {
                     break;
                 }
             }
+            // Dropped before the scope waits for the workers, which frees them.
+            drop(assembled);
             Ok(())
         })
     }
@@ -311,16 +319,20 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_stops_early_ends_the_stream() {
+    fn batches_come_in_their_order_and_a_reader_may_stop_early() {
         let samples = samples(40);
         let plans = samples.in_order(2);
-        let mut seen = 0;
-        samples
-            .stream::<()>(&plans, None, Device::Cpu, |_, _| {
-                seen += 1;
-                Ok(seen < 3)
-            })
-            .expect("no error");
-        assert_eq!(seen, 3);
+        for workers in [1, 2, 3, 50] {
+            for most in [3, 20] {
+                let mut seen = Vec::new();
+                samples
+                    .stream::<LostImage>(&plans, None, (Device::Cpu, workers), |plan, _| {
+                        seen.push(plan.index);
+                        Ok(seen.len() < most)
+                    })
+                    .expect("no image is lost");
+                assert_eq!(seen, (0..most).collect::<Vec<_>>(), "{workers} workers");
+            }
+        }
     }
 }

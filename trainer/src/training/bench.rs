@@ -11,8 +11,8 @@ use super::device;
 use super::optimizer::{AdamW, clip};
 use super::precision::compute_kind;
 use super::seeds::Stream;
-use crate::data::ImageStore;
-use crate::network::{Mode, Network, NetworkConfig};
+use crate::data::{ImageStore, LostImage};
+use crate::network::{Batch, Mode, Network, NetworkConfig};
 use crate::settings::{Settings, VocabularyChoice};
 
 /// Size of the full vocabulary.
@@ -53,7 +53,10 @@ pub fn measure(settings: &Settings, vocabulary: usize, steps: usize) -> anyhow::
     let mut optimizer = AdamW::new(&flat, training.weight_decay, network.layout.decayed());
     let samples = random_samples(settings, vocabulary);
     let plans = samples.epoch(0, &Ordering::of(settings));
-    let batches: Vec<_> = plans.iter().map(|plan| samples.assemble(plan, None).to_device(device)).collect();
+    let batches: Vec<Batch> = plans
+        .iter()
+        .map(|plan| Ok(samples.assemble(plan, None)?.to_device(device)))
+        .collect::<Result<_, LostImage>>()?;
     let mut times: [Vec<f64>; 4] = Default::default();
     for step in 0..steps as u64 + 2 {
         let batch = &batches[step as usize % batches.len()];

@@ -121,9 +121,9 @@ impl Run {
         let epoch = self.state.epoch;
         let plans = data.training.epoch(epoch, &Ordering::of(&self.state.settings));
         let augment = self.state.settings.dataset.img_augment.then_some((training.seed, epoch));
-        let device = self.device;
+        let assembly = (self.device, training.threads());
         journal.begin_epoch(epoch + 1, plans.len(), self.state.batch);
-        data.training.stream(&plans[self.state.batch..], augment, device, |plan, batch| {
+        data.training.stream(&plans[self.state.batch..], augment, assembly, |plan, batch| {
             let record = self.step(&batch, schedule, plan, data)?;
             journal.step(&record)?;
             let every = training.save_every_steps as u64;
@@ -207,7 +207,7 @@ impl Run {
         let weights = self.network.layout.views(flat);
         let mut total = Sums::default();
         let plans = samples.in_order(self.training().batch_size);
-        samples.stream(&plans, None, self.device, |_, batch| {
+        samples.stream(&plans, None, (self.device, self.training().threads()), |_, batch| {
             let loss = self.network.loss(&weights, statistics, &batch, Mode::Infer, 0.0);
             total.add(&sums(&loss, loss.value.double_value(&[]), &batch));
             Ok::<bool, anyhow::Error>(true)

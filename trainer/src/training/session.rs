@@ -69,7 +69,7 @@ pub fn train(request: TrainRequest) -> anyhow::Result<()> {
         ..fresh_state(request.settings, prepared.vocabulary.clone(), threads)
     };
     let run = start(state, request.out, device)?;
-    verification::save(&run.folder, &verification::choose(&prepared.data))?;
+    verification::save(&run.folder, &verification::choose(&prepared.data)?)?;
     complete(run, &prepared.data, request.stop_after)
 }
 

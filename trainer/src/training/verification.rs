@@ -11,6 +11,7 @@ use xreport_models::bundle::Architecture;
 
 use super::run::Data;
 use super::seeds::Stream;
+use crate::data::LostImage;
 use crate::export::VerificationSet;
 
 /// File in the checkpoint's folder. It holds preprocessed images of the data set and never enters a bundle.
@@ -20,16 +21,16 @@ const STUDIES: usize = 200;
 const IMAGES: &str = "images";
 
 /// Held-out studies of a data set, training studies where there are too few.
-pub fn choose(data: &Data) -> VerificationSet {
+pub fn choose(data: &Data) -> Result<VerificationSet, LostImage> {
     let both = [&data.validation, &data.training];
-    let chosen = both.iter().flat_map(|side| side.samples.iter().map(|sample| (side.images.get(sample.image), sample)));
+    let chosen = both.iter().flat_map(|side| side.samples.iter().map(|sample| (&side.images, sample)));
     let mut set = VerificationSet::default();
-    for (image, sample) in chosen.take(STUDIES) {
-        set.images.push(image.to_vec());
+    for (images, sample) in chosen.take(STUDIES) {
+        set.images.push(images.get(sample.image)?.to_vec());
         // The last token is only predicted, never fed.
         set.reports.push(sample.tokens[..sample.tokens.len() - 1].to_vec());
     }
-    set
+    Ok(set)
 }
 
 /// Random pixels and tokens, for a checkpoint that no data belongs to.
