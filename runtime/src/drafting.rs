@@ -240,11 +240,6 @@ impl Drafter {
         Ok(())
     }
 
-    /// WordPiece ids of tokens in the model's vocabulary.
-    pub fn word_piece_ids(&self, tokens: &[u32]) -> Vec<u32> {
-        self.words().word_piece_ids(tokens)
-    }
-
     /// Readable text of tokens in the model's vocabulary.
     pub fn text(&self, tokens: &[u32]) -> String {
         self.words().text(tokens)

@@ -77,6 +77,12 @@ enum Stored {
 }
 
 impl Vocabulary {
+    /// A report's model tokens without the start and the end token.
+    pub fn spoken<'t>(&self, report: &'t [u32]) -> &'t [u32] {
+        let report = report.strip_prefix(&[self.start()]).unwrap_or(report);
+        report.strip_suffix(&[self.end()]).unwrap_or(report)
+    }
+
     /// The specials and every id that occurs in `sequences` of full ids, whatever their order.
     pub fn corpus<S>(sequences: impl IntoIterator<Item = S>) -> Self
     where

@@ -33,7 +33,7 @@ fn training_leaves_what_it_promises_and_nothing_else() {
     for file in ["architecture.svg", "best.safetensors", "last.safetensors", "metrics.jsonl", "settings.json"] {
         expected.push(file.to_owned());
     }
-    expected.extend(["training_curve.svg", "verification.safetensors"].map(String::from));
+    expected.extend(["studies.json", "training_curve.svg", "verification.safetensors"].map(String::from));
     expected.sort();
     assert_eq!(others, expected);
 

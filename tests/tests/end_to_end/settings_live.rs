@@ -296,6 +296,15 @@ each_key! {
         images.sort_by(f64::total_cmp);
         assert_eq!(images, [5.0, 5.0, 6.0]);
     }
+    "training.GRADIENT_ACCUMULATION" gradient_accumulation_makes_one_step_of_several_batches {
+        let (run, base) = changed(&[("training.BATCH_SIZE", json!(4)), ("training.GRADIENT_ACCUMULATION", json!(2))]);
+        assert_eq!(run.by_step("images"), base.by_step("images"));
+        // The last step of an epoch takes what is left.
+        let (run, _) = changed(&[("training.BATCH_SIZE", json!(4)), ("training.GRADIENT_ACCUMULATION", json!(3))]);
+        assert_eq!(run.by_step("images"), [12.0, 4.0]);
+        let (lone, _) = changed(&[("training.BATCH_SIZE", json!(4))]);
+        assert_eq!(lone.by_step("images"), [4.0; 4]);
+    }
     "training.LENGTH_WINDOW" length_window_changes_the_order_of_the_studies {
         let (run, base) = changed(&[("training.LENGTH_WINDOW", json!(1))]);
         assert_eq!(run.by_step("images"), base.by_step("images"));
@@ -316,6 +325,23 @@ each_key! {
         let (run, base) = changed(&[("training.USE_TENSORBOARD", json!(false))]);
         assert!(!run.place.has("run/tensorboard"));
         assert_eq!(base.place.files("run/tensorboard").len(), 1);
+    }
+    "training.SAMPLE_REPORTS" sample_reports_stand_in_tensorboard_with_their_images {
+        let events = |run: &Trained| {
+            let folder = run.place.path("run/tensorboard");
+            let file = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+            std::fs::read(file).unwrap()
+        };
+        let holds = |bytes: &[u8], words: &str| bytes.windows(words.len()).any(|part| part == words.as_bytes());
+        let (run, base) = changed(&[("training.SAMPLE_REPORTS", json!(2))]);
+        let (with, without) = (events(&run), events(base));
+        for tag in ["samples/1/image", "samples/2/text", "**draft:** ", "**report:** "] {
+            assert!(holds(&with, tag) && !holds(&without, tag), "{tag}");
+        }
+        assert!(!holds(&with, "samples/3/text"));
+        assert!(!run.stderr.contains("warning: no sample reports"), "{}", run.stderr);
+        assert!(run.checkpoint.same_tensors(&base.checkpoint), "looking changes nothing");
+        assert!(run.place.leftovers("run").is_empty() && !run.place.has("run/samples"));
     }
     "training.XLA_STATE" xla_state_is_refused_until_it_works {
         refused("training.XLA_STATE", json!(true), "the training step cannot be compiled");
@@ -362,27 +388,27 @@ each_key! {
         assert_eq!(state["epoch"].as_u64(), Some(best + 2), "two epochs after the best");
     }
     "training.SAVE_EVERY_STEPS" save_every_steps_saves_within_an_epoch {
-        // The batches of the state that a watcher sees on the disk: those done within the running epoch.
-        let seen = |every: usize| {
-            let place = Workplace::with_data(40, &[
-                ("training.EPOCHS", json!(3)), ("training.BATCH_SIZE", json!(1)),
-                ("training.SAVE_EVERY_STEPS", json!(every)),
-            ]);
-            let mut run = Watched::start(&mut place.command("xreport-train",
-                "train --data data --settings settings.json --out run"));
-            let mut batches = BTreeSet::new();
-            run.until(|| {
-                let saved = Checkpoint::find(&place.path("run/last.safetensors"));
-                batches.extend(saved.map(|saved| saved.number("batch")));
-                false
-            });
-            run.end().0.expect_code(0);
-            batches
-        };
-        assert_eq!(seen(0), BTreeSet::from([0]));
-        let every_fourth = seen(4);
+        assert_eq!(batches_seen("training.SAVE_EVERY_STEPS", json!(0)), BTreeSet::from([0]));
+        let every_fourth = batches_seen("training.SAVE_EVERY_STEPS", json!(4));
         assert!(every_fourth.iter().any(|&batch| batch > 0), "{every_fourth:?}");
         assert!(every_fourth.iter().all(|batch| batch % 4 == 0), "{every_fourth:?}");
+    }
+    "training.SAVE_EVERY_MINUTES" save_every_minutes_saves_within_an_epoch {
+        // Six thousandths of a second: after every step or two.
+        let often = batches_seen("training.SAVE_EVERY_MINUTES", json!(0.0001));
+        assert!(often.iter().any(|&batch| batch > 0), "{often:?}");
+    }
+    "training.KEEP_LAST" keep_last_keeps_the_ends_of_epochs_and_resume_goes_back_to_one {
+        let (run, _) = changed(&[("training.KEEP_LAST", json!(2)), ("training.EPOCHS", json!(4))]);
+        let kept = |place: &Workplace| -> Vec<String> {
+            place.files("run").into_iter().filter(|file| file.starts_with("epoch-")).collect()
+        };
+        let names: Vec<String> = [3, 4].map(|epoch| format!("epoch-{epoch:07}.safetensors")).to_vec();
+        assert_eq!(kept(&run.place), names);
+        assert_eq!(Checkpoint::read(&run.place.path("run").join(&names[0])).number("epoch"), 3);
+        run.place.train(&format!("resume run --from {}", names[0])).expect_code(0);
+        let again = Checkpoint::read(&run.place.path("run/last.safetensors"));
+        assert!(again.same_tensors(&run.checkpoint), "the fourth epoch comes out as before");
     }
     "evaluation.BATCH_SIZE" evaluation_batch_size_drafts_so_many_together {
         // The 8-bit form that is taken depends on how many reports are decoded together.
@@ -408,6 +434,30 @@ each_key! {
         let place = evaluated("evaluation.VALIDATION_SIZE", json!(0.2));
         assert_eq!(place.json("results/results.json")["studies"], 4);
     }
+}
+
+/// The batches of the states that a watcher sees on the disk: those done within the running epoch. Without `key` saved at
+/// the ends of epochs alone.
+fn batches_seen(key: &str, value: Value) -> BTreeSet<u64> {
+    let place = Workplace::with_data(
+        40,
+        &[
+            ("training.EPOCHS", json!(3)),
+            ("training.BATCH_SIZE", json!(1)),
+            ("training.SAVE_EVERY_STEPS", json!(0)),
+            (key, value),
+        ],
+    );
+    let line = "train --data data --settings settings.json --out run";
+    let mut run = Watched::start(&mut place.command("xreport-train", line));
+    let mut batches = BTreeSet::new();
+    run.until(|| {
+        let saved = Checkpoint::find(&place.path("run/last.safetensors"));
+        batches.extend(saved.map(|saved| saved.number("batch")));
+        false
+    });
+    run.end().0.expect_code(0);
+    batches
 }
 
 /// Training with this value is refused, and the message holds `said`.

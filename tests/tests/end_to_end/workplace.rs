@@ -151,7 +151,7 @@ pub fn tiny_settings(changes: &[(&str, Value)]) -> String {
         // One thread: the tests themselves run side by side.
         "training": {
             "EPOCHS": 1, "BATCH_SIZE": 8, "WARMUP_STEPS": 2, "LEARNING_RATE": 0.005, "NUM_PROCESSORS": 1,
-            "ML_DEVICE": "cpu"
+            "ML_DEVICE": "cpu", "SAMPLE_REPORTS": 0
         }
     });
     for (path, value) in changes {

@@ -1,7 +1,7 @@
 //! From image files to preprocessed pixels: decoded once, then from the cache.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -319,6 +319,15 @@ pub fn gate_summary(loaded: &Loaded) -> Option<String> {
             gate::counted(&loaded.concerns)
         )
     })
+}
+
+/// What tells a study's text and pixels from any other: the first 16 hexadecimal digits of their SHA-256, by the id.
+pub fn study_digests(studies: &[Study], images: &ImageStore) -> BTreeMap<String, String> {
+    let digest = |(at, study): (usize, &Study)| {
+        let hash = Sha256::new().chain_update(images.digest(at)).chain_update(&study.text).finalize();
+        (study.id.clone(), format!("{hash:x}")[..16].to_owned())
+    };
+    studies.iter().enumerate().map(digest).collect()
 }
 
 /// What the data was, for provenance: SHA-256 (64 hex digits) over id, text and pixels of every

@@ -19,8 +19,8 @@ mod table;
 
 pub use cache::folders as cache_folders;
 pub use further::{Further, further_columns};
-pub use images::{LoadError, Loaded, Loading, fingerprint, gate_summary, load};
-pub use preview::contact_sheet;
+pub use images::{LoadError, Loaded, Loading, fingerprint, gate_summary, load, study_digests};
+pub use preview::{contact_sheet, png};
 pub use problem::{Problem, RowFault, Tally, summary, tallies};
 pub use split::{Draw, Parts, SplitError, draw_held_out, split};
 pub use store::{ImageStore, LostImage};

@@ -1,6 +1,9 @@
-//! A contact sheet of what the network sees.
+//! What the network sees, as pictures.
 
-use image::{Rgb, RgbImage};
+use std::io::Cursor;
+
+use anyhow::Context;
+use image::{GrayImage, ImageFormat, Rgb, RgbImage};
 use xreport_models::image::Preprocessing;
 
 /// Pixels between pictures.
@@ -20,6 +23,19 @@ pub fn contact_sheet(pictures: &[Vec<u8>], preprocessing: &Preprocessing, column
         }
     }
     sheet
+}
+
+/// A preprocessed image as PNG: what the network saw.
+pub fn png(pixels: &[u8], preprocessing: &Preprocessing) -> anyhow::Result<Vec<u8>> {
+    let (width, height) = (preprocessing.width, preprocessing.height);
+    let mut bytes = Cursor::new(Vec::new());
+    let fits = "an image store's pixels have the size of its preprocessing";
+    if preprocessing.channels == 1 {
+        GrayImage::from_raw(width, height, pixels.to_vec()).context(fits)?.write_to(&mut bytes, ImageFormat::Png)?;
+    } else {
+        RgbImage::from_raw(width, height, pixels.to_vec()).context(fits)?.write_to(&mut bytes, ImageFormat::Png)?;
+    }
+    Ok(bytes.into_inner())
 }
 
 #[cfg(test)]

@@ -147,7 +147,11 @@ pub fn evaluate(request: &EvaluateRequest) -> anyhow::Result<Evaluation> {
     let cases: Vec<Case> = studies
         .zip(drafts)
         .zip(&forced.references)
-        .map(|((study, draft), reference)| Case { study, draft, attainable: drafter.text(spoken(&bundle, reference)) })
+        .map(|((study, draft), reference)| Case {
+            study,
+            draft,
+            attainable: drafter.text(bundle.manifest().vocabulary.spoken(reference)),
+        })
         .collect();
     let observations = observations::compare(&request.data.join(crate::phantoms::dataset::FINDINGS_FILE), &cases)?;
     let training = pool.training(&loaded, &bundle, &session, batch)?;
@@ -276,13 +280,6 @@ fn calibrated(
         "the report states the same of the 14 observations as its reference, uncertain as positive"
     };
     Ok(calibration::calibration(&reports, means))
-}
-
-/// A reference's tokens without start and end.
-fn spoken<'r>(bundle: &Bundle, reference: &'r [u32]) -> &'r [u32] {
-    let vocabulary = &bundle.manifest().vocabulary;
-    let reference = reference.strip_prefix(&[vocabulary.start()]).unwrap_or(reference);
-    reference.strip_suffix(&[vocabulary.end()]).unwrap_or(reference)
 }
 
 fn progress_bar(images: u64) -> ProgressBar {

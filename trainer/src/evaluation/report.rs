@@ -1,19 +1,16 @@
 //! The files of an evaluation: `index.html` to look at, `results.json` and `reports.csv` to go on with.
 
 use std::collections::BTreeMap;
-use std::io::Cursor;
 use std::path::Path;
 
 use anyhow::Context;
-use image::{GrayImage, ImageFormat, RgbImage};
 use xreport_models::atomic::write_file;
-use xreport_models::image::Preprocessing;
 
 use super::against::Other;
 use super::baselines::positives;
 use super::page::{self, Case as PageCase, Observed, Page, VerdictScores, verdict};
 use super::{Case, Evaluation, marks, observations, tables, write_json};
-use crate::data::Loaded;
+use crate::data::{Loaded, png};
 use crate::observations::Labelled;
 use crate::phantoms::{dataset::FINDINGS_FILE, read_findings};
 
@@ -165,17 +162,4 @@ fn agreed((draft, reference): &(Labelled, Labelled)) -> f64 {
 
 fn readable(observation: crate::phantoms::Observation) -> String {
     observation.to_string().replace([':', '_'], " ")
-}
-
-/// A preprocessed image as PNG: what the network saw.
-fn png(pixels: &[u8], preprocessing: &Preprocessing) -> anyhow::Result<Vec<u8>> {
-    let (width, height) = (preprocessing.width, preprocessing.height);
-    let mut bytes = Cursor::new(Vec::new());
-    let fits = "an image store's pixels have the size of its preprocessing";
-    if preprocessing.channels == 1 {
-        GrayImage::from_raw(width, height, pixels.to_vec()).context(fits)?.write_to(&mut bytes, ImageFormat::Png)?;
-    } else {
-        RgbImage::from_raw(width, height, pixels.to_vec()).context(fits)?.write_to(&mut bytes, ImageFormat::Png)?;
-    }
-    Ok(bytes.into_inner())
 }

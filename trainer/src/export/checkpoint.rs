@@ -7,7 +7,7 @@ use xreport_models::bundle::{Manifest, Precision, Provenance};
 
 use super::{Trained, Verified, export};
 use crate::network::{Network, NetworkConfig};
-use crate::training::checkpoint::{self, BEST, LAST};
+use crate::training::checkpoint::{self, BEST, LAST, State};
 use crate::training::{load_verification, random_verification, tokenizer};
 
 /// Reports that check an export of a checkpoint without data.
@@ -67,13 +67,18 @@ pub fn export_checkpoint(folder: &Path, out: &Path, options: &ExportOptions) -> 
         notice: &state.notice,
         precisions: &options.precisions,
         ngrams: ngrams.as_ref(),
-        provenance: Provenance {
-            exported_by: format!("xreport-train {}", env!("CARGO_PKG_VERSION")),
-            step: state.step,
-            data_fingerprint: state.data_fingerprint.clone(),
-            settings: serde_json::to_value(&state.settings)?,
-            metrics: serde_json::to_value(state.latest)?,
-        },
+        provenance: provenance(state)?,
     };
     Ok(export(&trained, &set, options.texts, out)?)
+}
+
+/// Where a state's weights come from.
+pub fn provenance(state: &State) -> anyhow::Result<Provenance> {
+    Ok(Provenance {
+        exported_by: format!("xreport-train {}", env!("CARGO_PKG_VERSION")),
+        step: state.step,
+        data_fingerprint: state.data_fingerprint.clone(),
+        settings: serde_json::to_value(&state.settings)?,
+        metrics: serde_json::to_value(state.latest)?,
+    })
 }

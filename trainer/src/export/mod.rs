@@ -18,7 +18,7 @@ use xreport_models::ngrams::NgramTable;
 use xreport_models::text::{Tokenizer, Vocabulary};
 use xreport_runtime::model::ModelError;
 
-pub use checkpoint::{ExportOptions, export_checkpoint};
+pub use checkpoint::{ExportOptions, export_checkpoint, provenance};
 pub use graphs::bundle_draft;
 pub use verify::{VerificationSet, Verified};
 

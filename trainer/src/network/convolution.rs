@@ -44,6 +44,13 @@ impl RunningStatistics {
         Self { blocks: self.blocks.iter().map(|(mean, variance)| (double(mean), double(variance))).collect() }
     }
 
+    /// The same numbers on a device.
+    #[must_use]
+    pub fn to_device(&self, device: Device) -> Self {
+        let moved = |tensor: &Tensor| tensor.to_device(device);
+        Self { blocks: self.blocks.iter().map(|(mean, variance)| (moved(mean), moved(variance))).collect() }
+    }
+
     /// The same numbers in tensors of their own.
     #[must_use]
     pub fn copy(&self) -> Self {

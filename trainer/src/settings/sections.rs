@@ -142,6 +142,9 @@ pub struct TrainingSettings {
     pub label_smoothing: f64,
     /// Studies per optimizer step, 1 to 4096. Default 16.
     pub batch_size: usize,
+    /// Batches whose gradients make one optimizer step, 1 to 1024, weighted by their tokens: the effective batch is so many
+    /// times BATCH_SIZE, in the memory of one. Default 1.
+    pub gradient_accumulation: usize,
     /// Batches among which studies with reports of like length are brought together, 1 to 10,000; 1 leaves the order to
     /// chance alone. Default 16.
     pub length_window: usize,
@@ -149,6 +152,8 @@ pub struct TrainingSettings {
     pub mixed_precision: bool,
     /// Whether curves are written for TensorBoard. Default true.
     pub use_tensorboard: bool,
+    /// Held-out reports that TensorBoard shows after each epoch, with their images, up to 64. Default 4.
+    pub sample_reports: usize,
     /// Compiled training step: one captured CUDA graph. Default false.
     pub xla_state: bool,
     /// Where to train. Default auto.
@@ -164,6 +169,11 @@ pub struct TrainingSettings {
     /// Optimizer steps between two saves of the last checkpoint, up to 1,000,000,000; 0 saves at
     /// epoch ends alone. Default 200.
     pub save_every_steps: usize,
+    /// Minutes after which the last checkpoint is saved again within an epoch, up to 10,000; 0 goes by steps alone.
+    /// Default 10.
+    pub save_every_minutes: f64,
+    /// How many older states are kept, each an epoch's end, up to 1000. Default 0.
+    pub keep_last: usize,
 }
 
 impl TrainingSettings {
@@ -191,15 +201,19 @@ impl Default for TrainingSettings {
             best_by: BestBy::Loss,
             label_smoothing: 0.0,
             batch_size: 16,
+            gradient_accumulation: 1,
             length_window: 16,
             mixed_precision: false,
             use_tensorboard: true,
+            sample_reports: 4,
             xla_state: false,
             ml_device: DeviceRequest::Auto,
             num_processors: 0,
             seed: 7,
             early_stopping_patience: 0,
             save_every_steps: 200,
+            save_every_minutes: 10.0,
+            keep_last: 0,
         }
     }
 }

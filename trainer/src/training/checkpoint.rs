@@ -1,7 +1,7 @@
 //! Checkpoints: everything a run needs to go on, in one file that appears whole or not at all.
 //!
 //! ```text
-//! checkpoints/NAME/  last.safetensors  best.safetensors  bundle/  settings.json  metrics.jsonl  tensorboard/  …
+//! checkpoints/NAME/  last.safetensors  best.safetensors  epoch-NNNNNNN.safetensors  bundle/  settings.json  metrics.jsonl  tensorboard/  …
 //! ```
 //! Each `.safetensors` holds the weights by name, batch normalisation's running statistics, AdamW's moments, and the
 //! run's [`State`] as JSON in the file's metadata. Random state is not stored: it is derived from the seed and the step.
@@ -35,6 +35,8 @@ const AVERAGE: &str = "average";
 pub const LAST: &str = "last.safetensors";
 /// The state that validated best.
 pub const BEST: &str = "best.safetensors";
+/// How the copies of older states begin that KEEP_LAST keeps.
+pub const KEPT: &str = "epoch-";
 
 /// Where a run stands, and what it was made from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -152,6 +154,14 @@ pub enum CheckpointError {
     /// Cannot be written.
     #[error(transparent)]
     Write(#[from] AtomicError),
+    /// A copy cannot be kept.
+    #[error("the checkpoint is saved, but cannot be kept as `{}`: {source}\nhint: check free space and rights, or set training.KEEP_LAST to 0", path.display())]
+    Keep {
+        /// The copy.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
 }
 
 /// Weights, statistics and optimizer of a run.
@@ -177,8 +187,8 @@ impl Tensors {
     }
 }
 
-/// Writes `state` and `tensors` as `path`, atomically.
-pub fn save(path: &Path, state: &State, network: &Network, tensors: &Tensors) -> Result<(), CheckpointError> {
+/// The bytes of a checkpoint file.
+pub fn serialise(state: &State, network: &Network, tensors: &Tensors) -> Vec<u8> {
     let bytes = |tensor: &Tensor| -> Vec<u8> { tensor_values(tensor).iter().flat_map(|v| v.to_le_bytes()).collect() };
     let flat = bytes(&tensors.flat);
     let mut parts: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
@@ -204,8 +214,17 @@ pub fn save(path: &Path, state: &State, network: &Network, tensors: &Tensors) ->
     });
     let json = serde_json::to_string(state).expect("a state holds only plain JSON values");
     let metadata = HashMap::from([(STATE.to_owned(), json)]);
-    let file = safetensors::serialize(views, Some(metadata)).expect("names are unique and sizes match");
-    Ok(write_file(path, &file)?)
+    safetensors::serialize(views, Some(metadata)).expect("names are unique and sizes match")
+}
+
+/// Writes a checkpoint file, whole or not at all.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
+    Ok(write_file(path, bytes)?)
+}
+
+/// Name of the copy that KEEP_LAST keeps of an epoch's end; copies sort by epoch.
+pub fn kept_name(epoch: usize) -> String {
+    format!("{KEPT}{epoch:07}.safetensors")
 }
 
 /// A checkpoint file in memory.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use xreport_models::atomic::write_file;
 
 use super::checkpoint::EpochRecord;
+use super::sample_reports::SampleReport;
 use crate::plots::curve::{CurveData, EpochPoint, training_curve};
 use crate::tensorboard::EventWriter;
 
@@ -95,8 +96,8 @@ impl Journal {
         self.bar.set_position(done as u64);
     }
 
-    /// A step is done.
-    pub fn step(&mut self, record: &StepRecord) -> anyhow::Result<()> {
+    /// A step of so many batches is done.
+    pub fn step(&mut self, record: &StepRecord, batches: usize) -> anyhow::Result<()> {
         self.line(&Line::Step(*record))?;
         if let Some(events) = &mut self.events {
             for (tag, value) in [
@@ -110,7 +111,7 @@ impl Journal {
             }
         }
         let left = self.total.saturating_sub(record.step) as f64 * record.seconds;
-        self.bar.inc(1);
+        self.bar.inc(batches as u64);
         self.bar.set_message(format!(
             "loss {:.3}  {:.1} images/s  {} left",
             record.loss,
@@ -140,6 +141,23 @@ impl Journal {
             );
         });
         Ok(())
+    }
+
+    /// What the model writes of some held-out studies after `step`.
+    pub fn samples(&mut self, step: u64, samples: &[SampleReport]) -> anyhow::Result<()> {
+        let Some(events) = &mut self.events else { return Ok(()) };
+        for (index, SampleReport { png, draft, reference }) in samples.iter().enumerate() {
+            let number = index + 1;
+            events.image(&format!("samples/{number}/image"), step, png)?;
+            let text = format!("**draft:** {draft}\n\n**report:** {reference}");
+            events.text(&format!("samples/{number}/text"), step, &text)?;
+        }
+        Ok(events.flush()?)
+    }
+
+    /// Whether it writes for TensorBoard.
+    pub fn has_tensorboard(&self) -> bool {
+        self.events.is_some()
     }
 
     /// Closes the journal and draws the curve.

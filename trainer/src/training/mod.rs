@@ -12,9 +12,13 @@ mod optimizer;
 mod precision;
 mod prepare;
 mod run;
+mod sample_reports;
+mod saver;
 mod schedule;
 pub mod seeds;
 mod session;
+mod step;
+mod studies;
 mod verification;
 
 pub use augment::augmented;

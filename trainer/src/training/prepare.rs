@@ -10,6 +10,7 @@ use xreport_models::text::{Tokenizer, Vocabulary};
 
 use super::batches::{Sample, Samples};
 use super::run::Data;
+use super::studies::Studies;
 use crate::data::{self, Dataset, Draw, Loading, Study};
 use crate::settings::{Settings, VocabularyChoice};
 
@@ -29,6 +30,8 @@ pub struct Prepared {
     pub vocabulary: Vocabulary,
     /// Hash over ids, texts and pixels of both sides.
     pub fingerprint: String,
+    /// The studies of both sides with the digests of what they hold.
+    pub studies: Studies,
     /// What its makers ask to be said of models trained on it: the data set's `NOTICE.txt`, if there is one.
     pub notice: Option<String>,
 }
@@ -67,6 +70,7 @@ impl Prepared {
         let studies = studies.into_iter().map(|(study, _)| study).collect();
         let loaded = load_images(&dataset, folder, studies, settings)?;
         let fingerprint = data::fingerprint(&loaded.studies, &loaded.images);
+        let digests = data::study_digests(&loaded.studies, &loaded.images);
         let images = Arc::new(loaded.images);
         let tokenized = tokenize(&loaded.studies, dataset_settings.max_report_size)?;
         let is_training: Vec<bool> = loaded.studies.iter().map(|study| training_ids.contains(&study.id)).collect();
@@ -95,7 +99,7 @@ impl Prepared {
         );
         let notice = std::fs::read_to_string(folder.join(NOTICE_FILE)).ok();
         let notice = notice.and_then(|text| text.lines().next().map(|line| line.trim().to_owned()));
-        Ok(Self { data: Data { training, validation }, vocabulary, fingerprint, notice })
+        Ok(Self { data: Data { training, validation }, vocabulary, fingerprint, studies: digests, notice })
     }
 }
 

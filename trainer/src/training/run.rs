@@ -1,18 +1,17 @@
-//! The training loop: schedule → batch → forward → loss → backward → clip → step → log → validate → checkpoint.
+//! The training loop: schedule → batch → step → log → validate → checkpoint.
 
 use std::path::PathBuf;
 use std::sync::atomic::{self, AtomicBool};
 use std::time::Instant;
 
-use anyhow::{Context, bail};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind};
 
-use super::batches::{Ordering, Plan, Samples};
+use super::batches::{Ordering, Samples};
 use super::checkpoint::{self, BEST, EpochRecord, LAST, State, Sums, Tensors};
-use super::journal::{Journal, StepRecord};
-use super::optimizer::clip;
+use super::journal::Journal;
+use super::saver::Saver;
 use super::schedule::Schedule;
-use super::seeds::Stream;
+use super::step::Accumulated;
 use crate::network::{Batch, Loss, Mode, Network};
 use crate::settings::TrainingSettings;
 
@@ -31,6 +30,10 @@ pub struct Run {
     pub compute: Kind,
     /// The checkpoint's folder.
     pub folder: PathBuf,
+    /// What writes checkpoints.
+    pub saver: Saver,
+    /// When the last state was saved.
+    pub saved: Instant,
 }
 
 /// What it learns from and is measured on.
@@ -53,15 +56,14 @@ pub enum Ending {
 }
 
 impl Run {
-    fn training(&self) -> &TrainingSettings {
+    pub(super) fn training(&self) -> &TrainingSettings {
         &self.state.settings.training
     }
 
     /// Steps of the whole run.
     pub fn total_steps(&self, data: &Data) -> u64 {
         let training = self.training();
-        let per_epoch = data.training.batches_per_epoch(training.batch_size) as u64;
-        let total = per_epoch * training.epochs as u64;
+        let total = self.steps_per_epoch(data) * training.epochs as u64;
         if training.max_steps > 0 { total.min(training.max_steps as u64) } else { total }
     }
 
@@ -70,12 +72,32 @@ impl Run {
         let training = self.training();
         match training.schedule_epochs {
             0 => self.total_steps(data),
-            epochs => data.training.batches_per_epoch(training.batch_size) as u64 * epochs as u64,
+            epochs => self.steps_per_epoch(data) * epochs as u64,
         }
+    }
+
+    /// Optimizer steps of an epoch; its last may have fewer batches than the others.
+    fn steps_per_epoch(&self, data: &Data) -> u64 {
+        let training = self.training();
+        data.training.batches_per_epoch(training.batch_size).div_ceil(training.gradient_accumulation) as u64
     }
 
     /// Trains until the run is complete or `stop` is set. `stop_after`: epochs after which to stop as if interrupted.
     pub fn proceed(
+        &mut self,
+        data: &Data,
+        journal: &mut Journal,
+        stop: &AtomicBool,
+        stop_after: Option<usize>,
+    ) -> anyhow::Result<Ending> {
+        let ending = self.epochs(data, journal, stop, stop_after);
+        // What was begun to be written is finished, whatever happened.
+        let written = self.saver.finish();
+        let ending = ending?;
+        written.map(|()| ending)
+    }
+
+    fn epochs(
         &mut self,
         data: &Data,
         journal: &mut Journal,
@@ -95,7 +117,8 @@ impl Run {
                 self.state.best = Some(record);
                 self.save(BEST)?;
             }
-            self.save(LAST)?;
+            self.save_epoch(record.epoch)?;
+            self.show_samples(data, journal)?;
             let patience = self.training().early_stopping_patience;
             let waited = self.state.best.map_or(0, |best| record.epoch - best.epoch);
             if patience > 0 && waited >= patience {
@@ -123,14 +146,22 @@ impl Run {
         let augment = self.state.settings.dataset.img_augment.then_some((training.seed, epoch));
         let assembly = (self.device, training.threads());
         journal.begin_epoch(epoch + 1, plans.len(), self.state.batch);
+        let mut accumulated = Accumulated::default();
         data.training.stream(&plans[self.state.batch..], augment, assembly, |plan, batch| {
-            let record = self.step(&batch, schedule, plan, data)?;
-            journal.step(&record)?;
-            let every = training.save_every_steps as u64;
-            if every > 0 && self.state.step.is_multiple_of(every) {
+            self.learn(&batch, plan, data, &mut accumulated)?;
+            let is_whole = accumulated.batches() == training.gradient_accumulation || self.state.batch == plans.len();
+            if !is_whole {
+                return Ok::<bool, anyhow::Error>(true);
+            }
+            let batches = accumulated.batches();
+            let learning_rate = schedule.at(self.state.step + 1);
+            if let Some(record) = self.update(std::mem::take(&mut accumulated), learning_rate) {
+                journal.step(&record, batches)?;
+            }
+            if self.is_to_save() {
                 self.save(LAST)?;
             }
-            Ok::<bool, anyhow::Error>(self.state.step < total && !stop.load(atomic::Ordering::Relaxed))
+            Ok(self.state.step < total && !stop.load(atomic::Ordering::Relaxed))
         })?;
         let complete = self.state.batch == plans.len();
         if complete {
@@ -140,46 +171,11 @@ impl Run {
         Ok(complete || self.state.step >= total)
     }
 
-    /// One optimizer step.
-    fn step(&mut self, batch: &Batch, schedule: &Schedule, plan: &Plan, data: &Data) -> anyhow::Result<StepRecord> {
-        let started = Instant::now();
-        let (smoothing, limit, seed) =
-            (self.training().label_smoothing, self.training().gradient_clip, self.training().seed);
-        let step = self.state.step + 1;
-        tch::manual_seed(Stream::Dropout.seed(seed, &[step]) as i64);
-        let weights = self.network.layout.views(&self.tensors.flat.to_kind(self.compute));
-        let loss = self.network.loss(&weights, &self.tensors.statistics, batch, Mode::Train, smoothing);
-        let value = loss.value.double_value(&[]);
-        if !value.is_finite() {
-            let ids: Vec<&str> = plan.indices.iter().map(|&i| data.training.samples[i].id.as_str()).collect();
-            bail!(
-                "the loss is {value} at step {step}; the batch holds {}\nhint: lower training.LEARNING_RATE or training.GRADIENT_CLIP; the checkpoint holds the last good state",
-                ids.join(", ")
-            );
-        }
-        let mut gradient = Tensor::run_backward(&[&loss.value], &[&self.tensors.flat], false, false).remove(0);
-        let gradient_norm = clip(&mut gradient, limit);
-        let learning_rate = schedule.at(step);
-        self.tensors.optimizer.step(&self.tensors.flat, &gradient, learning_rate, step);
-        if let Some(average) = &mut self.tensors.average {
-            average.update(&self.tensors.flat, &self.tensors.statistics, step);
-        }
-        let sums = sums(&loss, value, batch);
-        self.state.running.add(&sums);
-        self.state.step = step;
-        self.state.batch += 1;
-        let seconds = started.elapsed().as_secs_f64();
-        self.state.seconds += seconds;
-        Ok(StepRecord {
-            step,
-            epoch: self.state.epoch + 1,
-            loss: value,
-            accuracy: sums.accuracy(),
-            learning_rate,
-            gradient_norm,
-            images: plan.indices.len(),
-            seconds,
-        })
+    /// Whether SAVE_EVERY_STEPS or SAVE_EVERY_MINUTES ask for a save now.
+    fn is_to_save(&self) -> bool {
+        let (steps, minutes) = (self.training().save_every_steps as u64, self.training().save_every_minutes);
+        let by_steps = steps > 0 && self.state.step.is_multiple_of(steps);
+        by_steps || (minutes > 0.0 && self.saved.elapsed().as_secs_f64() >= minutes * 60.0)
     }
 
     /// Validates, records the epoch and clears its sums.
@@ -200,6 +196,21 @@ impl Run {
         Ok(record)
     }
 
+    /// SAMPLE_REPORTS: what the model writes now, for people who look at TensorBoard. No run ends for want of them.
+    fn show_samples(&self, data: &Data, journal: &mut Journal) -> anyhow::Result<()> {
+        let count = self.training().sample_reports;
+        if count == 0 || !journal.has_tensorboard() {
+            return Ok(());
+        }
+        match self.sample_reports(&data.validation, count) {
+            Ok(samples) => journal.samples(self.state.step, &samples),
+            Err(error) => {
+                eprintln!("warning: no sample reports after step {}: {error:#}", self.state.step);
+                Ok(())
+            }
+        }
+    }
+
     /// Cross-entropy and accuracy on samples that it does not learn from.
     pub fn validate(&self, samples: &Samples) -> anyhow::Result<Sums> {
         let _no_grad = tch::no_grad_guard();
@@ -215,15 +226,26 @@ impl Run {
         Ok(total)
     }
 
-    /// Saves the run as `name` in its folder.
-    pub fn save(&self, name: &str) -> anyhow::Result<()> {
-        checkpoint::save(&self.folder.join(name), &self.state, &self.network, &self.tensors)
-            .context("the checkpoint was not saved; the one before it is still whole")
+    /// Saves the run as `name` in its folder, while it goes on.
+    pub fn save(&mut self, name: &str) -> anyhow::Result<()> {
+        self.save_as(name, None)
+    }
+
+    /// Saves the end of an epoch; KEEP_LAST keeps copies.
+    fn save_epoch(&mut self, epoch: usize) -> anyhow::Result<()> {
+        let most = self.training().keep_last;
+        self.save_as(LAST, (most > 0).then(|| (checkpoint::kept_name(epoch), most)))
+    }
+
+    fn save_as(&mut self, name: &str, keep: Option<(String, usize)>) -> anyhow::Result<()> {
+        self.saved = Instant::now();
+        let bytes = checkpoint::serialise(&self.state, &self.network, &self.tensors);
+        self.saver.save(self.folder.join(name), bytes, keep)
     }
 }
 
 /// Sums of one batch, whose mean loss is `value`.
-fn sums(loss: &Loss, value: f64, batch: &Batch) -> Sums {
+pub(super) fn sums(loss: &Loss, value: f64, batch: &Batch) -> Sums {
     let _no_grad = tch::no_grad_guard();
     let tokens = batch.targets.numel() as f64;
     let correct = loss.logits.argmax(-1, false).eq_tensor(&batch.targets).sum(tch::Kind::Float).double_value(&[]);
@@ -231,7 +253,8 @@ fn sums(loss: &Loss, value: f64, batch: &Batch) -> Sums {
 }
 
 impl Sums {
-    fn add(&mut self, other: &Self) {
+    /// Takes in what another batch came to.
+    pub fn add(&mut self, other: &Self) {
         self.loss += other.loss;
         self.correct += other.correct;
         self.tokens += other.tokens;

@@ -1,6 +1,7 @@
 //! `train`, `resume` and `init`: a run from its settings or its checkpoint to its bundle.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, bail};
 use tch::Kind;
@@ -15,8 +16,9 @@ use super::optimizer::AdamW;
 use super::precision::compute_kind;
 use super::prepare::{Prepared, tokenizer};
 use super::run::{Data, Ending, Run};
+use super::saver::Saver;
 use super::seeds::Stream;
-use super::{device, interrupt, verification};
+use super::{device, interrupt, studies, verification};
 use crate::export::{ExportOptions, export_checkpoint};
 use crate::network::{Network, NetworkConfig};
 use crate::plots::architecture;
@@ -51,6 +53,8 @@ pub struct ResumeRequest {
     pub more_epochs: Option<usize>,
     /// Another place of the data set than the checkpoint names.
     pub data: Option<PathBuf>,
+    /// The state to go on from, a file of the folder; the last where none is named.
+    pub from: Option<String>,
 }
 
 /// Trains a new model.
@@ -70,14 +74,16 @@ pub fn train(request: TrainRequest) -> anyhow::Result<()> {
     };
     let run = start(state, request.out, device)?;
     verification::save(&run.folder, &verification::choose(&prepared.data)?)?;
+    studies::save(&run.folder, &prepared.studies)?;
     complete(run, &prepared.data, request.stop_after)
 }
 
 /// Goes on with a run as if it had never stopped.
 pub fn resume(request: &ResumeRequest) -> anyhow::Result<()> {
     let folder = &request.checkpoint;
-    let stored = checkpoint::read(&folder.join(LAST))?;
+    let stored = checkpoint::read(&folder.join(request.from.as_deref().unwrap_or(LAST)))?;
     let mut state = stored.state.clone();
+    warn_of_changed_settings(folder, &state.settings);
     let threads = set_threads(&state.settings);
     if threads != state.threads {
         eprintln!(
@@ -96,17 +102,20 @@ pub fn resume(request: &ResumeRequest) -> anyhow::Result<()> {
     let vocabulary = Some(state.vocabulary.clone());
     let prepared = Prepared::read(&state.data, state.csv.as_deref(), &state.settings, vocabulary)?;
     if prepared.fingerprint != state.data_fingerprint {
+        let changed = studies::differences(folder, &prepared.studies);
         bail!(
-            "the data set at `{}` is not the one that this run was trained on: fingerprint expected {}, found {}\nhint: bring the data back as it was, or train anew",
+            "the data set at `{}` is not the one that this run was trained on: fingerprint expected {}, found {}{}\nhint: bring the data back as it was, or train anew",
             state.data.display(),
             state.data_fingerprint,
-            prepared.fingerprint
+            prepared.fingerprint,
+            changed.map_or_else(String::new, |changed| format!("\n  {changed}"))
         );
     }
     let network = Network::new(NetworkConfig::new(&state.settings, state.vocabulary.len()));
     let tensors = stored.tensors(&network, device)?;
     let compute = compute_kind(state.settings.training.mixed_precision, device);
-    let run = Run { state, network, tensors, device, compute, folder: folder.clone() };
+    let (folder, saver, saved) = (folder.clone(), Saver::default(), Instant::now());
+    let run = Run { state, network, tensors, device, compute, folder, saver, saved };
     if run.state.step >= run.total_steps(&prepared.data) {
         eprintln!("the run is complete after {} epochs\nhint: `--epochs N` adds more", run.state.epoch);
     }
@@ -125,9 +134,10 @@ pub fn initialise(settings: Settings, vocabulary: usize, out: PathBuf) -> anyhow
     let device = device::resolve(settings.training.ml_device)?;
     let state =
         State { notice: format!("{DRAFT_NOTICE}; untrained weights"), ..fresh_state(settings, vocabulary, threads) };
-    let run = start(state, out, device)?;
+    let mut run = start(state, out, device)?;
     run.save(LAST)?;
     run.save(BEST)?;
+    run.saver.finish()?;
     export_checkpoint(&run.folder, &run.folder.join("bundle"), &ExportOptions::default())?;
     eprintln!("untrained checkpoint written to `{}`", run.folder.display());
     Ok(())
@@ -170,7 +180,9 @@ fn start(state: State, folder: PathBuf, device: tch::Device) -> anyhow::Result<R
         write_file(folder.join(ARCHITECTURE), picture.as_bytes())?;
     }
     let compute = compute_kind(state.settings.training.mixed_precision, device);
-    Ok(Run { state, network, tensors: Tensors { flat, statistics, optimizer, average }, device, compute, folder })
+    let tensors = Tensors { flat, statistics, optimizer, average };
+    let (saver, saved) = (Saver::default(), Instant::now());
+    Ok(Run { state, network, tensors, device, compute, folder, saver, saved })
 }
 
 /// Trains to the end (or the interruption), then exports the best state.
@@ -222,6 +234,21 @@ fn set_threads(settings: &Settings) -> usize {
     let threads = settings.training.threads();
     tch::set_num_threads(threads as i32);
     threads
+}
+
+/// The file of settings in the folder is for people; who has changed it expects an effect that it has not.
+fn warn_of_changed_settings(folder: &Path, settings: &Settings) {
+    let path = folder.join(SETTINGS);
+    let Ok(file) = Settings::load(&path) else { return };
+    let changed = file.differences(settings);
+    if !changed.is_empty() {
+        eprintln!(
+            "warning: `{}` was changed since the run began; it goes on as it was ({})\n  hint: `--epochs N` adds epochs; \
+             for other settings train anew",
+            path.display(),
+            changed.join("; ").replace(" here", " in the file").replace(" there", " in the run")
+        );
+    }
 }
 
 fn refuse_existing(out: &Path) -> anyhow::Result<()> {
