@@ -39,7 +39,7 @@ const PAIRS: [(&str, Way, f64); 13] = [
     ("hugging-face", FP32_8, 2.2),
     ("hugging-face", FP32_BEAM, 2.2),
     ("hugging-face", INT8_1, 10.0),
-    ("hugging-face", INT8_8, 10.0),
+    ("hugging-face", INT8_8, 2.2),
     ("pytorch", FP32_1, 1.0),
     ("pytorch", FP32_8, 1.0),
 ];
