@@ -1,22 +1,25 @@
-"""Training speed of the same network in plain PyTorch, eager, as its users write it.
+"""Training speed of the same network in plain PyTorch, as its users write it.
 
-Usage: python3 train_peer.py --settings FILE [--threads N] [--clip X] [--shared SCRIPT]
-(needs: pip install torch numpy; `cargo xtask prove train-peer` starts it)
+Usage: python3 train_peer.py --settings FILE [--way eager|compile|eager_bf16|compile_bf16] [--vocabulary N] [--threads N]
+       [--clip X] [--shared SCRIPT]
+(needs: pip install torch numpy, and a C++ compiler for the compiled ways; `cargo xtask prove train-peers` starts it)
 
 The network is that of `trainer/src/network`, dimensions from the settings file: convolution blocks with batch norm,
 ReLU and pooling; learned positions for the image grid and the text; pre-norm transformer layers with fused attention;
-a norm after the encoders and after the decoders; a head with bias over the full vocabulary. No dropout. Reports are
+a norm after the encoders and after the decoders; a head with bias over the vocabulary. No dropout. Reports are
 random, their lengths uniform between 0.2 and 1.0 of MAX_REPORT_SIZE, padded to MAX_REPORT_SIZE; the loss ignores the
-padding. AdamW and gradient clipping as PyTorch has them. With --shared the network and the step are those of SCRIPT
-(`--setting original --ways eager`), run by that file's own code.
+padding. AdamW and gradient clipping as PyTorch has them; `compile` is torch.compile around the loss, `bf16` autocast.
+With --shared the network and the step are those of SCRIPT (`--setting original`), run by that file's own code.
 
-Prints a line of JSON when ready, then answers each line {"steps": N} with {"seconds": median seconds per step}.
+Prints a line of JSON when ready, then answers each line {"steps": N} with {"seconds": median seconds per step,
+"peak_bytes": most memory so far}.
 """
 
 import argparse
 import contextlib
 import json
 import pathlib
+import resource
 import runpy
 import statistics
 import sys
@@ -119,12 +122,14 @@ class Network(nn.Module):
 
 
 class Trainer:
-    def __init__(self, settings, clip):
+    def __init__(self, settings, way, vocabulary, clip):
         model, training = settings["model"], settings["training"]
         self.image, self.batch = model["IMG_SHAPE"], training["BATCH_SIZE"]
         self.longest, self.clip = settings["dataset"]["MAX_REPORT_SIZE"], clip
         torch.manual_seed(0)
-        self.network = Network(model, self.longest, FULL_VOCABULARY)
+        self.vocabulary, self.in_bf16 = vocabulary, way.endswith("bf16")
+        self.network = Network(model, self.longest, vocabulary)
+        self.loss = torch.compile(self.plain_loss) if way.startswith("compile") else self.plain_loss
         self.parameters = sum(parameter.numel() for parameter in self.network.parameters())
         rate, decay = training["LEARNING_RATE"], training["WEIGHT_DECAY"]
         self.optimizer = torch.optim.AdamW(self.network.parameters(), rate, weight_decay=decay)
@@ -134,15 +139,19 @@ class Trainer:
         height, width, channels = self.image
         images = torch.randint(0, 256, (self.batch, channels, height, width), dtype=torch.uint8, generator=random)
         lengths = ((torch.rand(self.batch, generator=random) * 0.8 + 0.2) * self.longest).long().clamp(min=2)
-        reports = torch.randint(FIRST_WORD, FULL_VOCABULARY, (self.batch, self.longest), generator=random)
+        reports = torch.randint(FIRST_WORD, self.vocabulary, (self.batch, self.longest), generator=random)
         reports[torch.arange(self.longest) >= lengths[:, None]] = PAD
         return images, reports
+
+    def plain_loss(self, images, reports):
+        logits = self.network(images, reports[:, :-1])
+        return functional.cross_entropy(logits.flatten(0, 1), reports[:, 1:].flatten(), ignore_index=PAD)
 
     def step(self, step):
         images, reports = self.batch_of(step)
         started = time.perf_counter()
-        logits = self.network(images, reports[:, :-1])
-        loss = functional.cross_entropy(logits.flatten(0, 1), reports[:, 1:].flatten(), ignore_index=PAD)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.in_bf16):
+            loss = self.loss(images, reports)
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
@@ -151,12 +160,12 @@ class Trainer:
         return time.perf_counter() - started
 
 
-def shared_step(script, threads):
+def shared_step(script, way, threads):
     """The step function of the shared script, which times one round by itself first."""
-    sys.argv = [str(script), *f"--setting original --ways eager --rounds 1 --threads {threads}".split()]
+    sys.argv = [str(script), *f"--setting original --ways {way} --rounds 1 --threads {threads}".split()]
     with contextlib.redirect_stdout(sys.stderr):
         names = runpy.run_path(str(script))
-    step = names["st_"]["eager"][0]
+    step = names["st_"][way][0]
 
     def timed(number):
         started = time.perf_counter()
@@ -169,6 +178,8 @@ def shared_step(script, threads):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--settings", type=pathlib.Path, required=True)
+    parser.add_argument("--way", choices=["eager", "compile", "eager_bf16", "compile_bf16"], default="eager")
+    parser.add_argument("--vocabulary", type=int, default=FULL_VOCABULARY)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--clip", type=float, default=1.0)
     parser.add_argument("--shared", type=pathlib.Path)
@@ -176,9 +187,10 @@ def main():
     torch.set_num_threads(arguments.threads)
     hello = {"ready": True, "torch": torch.__version__}
     if arguments.shared:
-        step = shared_step(arguments.shared, arguments.threads)
+        step = shared_step(arguments.shared, arguments.way, arguments.threads)
     else:
-        trainer = Trainer(json.loads(arguments.settings.read_text(encoding="utf-8")), arguments.clip)
+        settings = json.loads(arguments.settings.read_text(encoding="utf-8"))
+        trainer = Trainer(settings, arguments.way, arguments.vocabulary, arguments.clip)
         step, hello["parameters"] = trainer.step, trainer.parameters
     for number in range(WARM_UP):
         step(number)
@@ -188,7 +200,8 @@ def main():
         steps = json.loads(line)["steps"]
         times = [step(done + number) for number in range(steps)]
         done += steps
-        print(json.dumps({"seconds": statistics.median(times)}), flush=True)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        print(json.dumps({"seconds": statistics.median(times), "peak_bytes": peak}), flush=True)
 
 
 if __name__ == "__main__":

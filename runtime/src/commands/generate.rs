@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use xreport_models::bundle::{Bundle, VariantRequest};
 use xreport_models::image::{Gate, GateMode, Views};
 use xreport_runtime::batch::{Job, Places, Settings, Shard};
-use xreport_runtime::decoding::Guessing;
+use xreport_runtime::decoding::{GuessCounts, Guessing};
 use xreport_runtime::device::{Device, DeviceRequest, PrecisionRequest};
 use xreport_runtime::drafting::Drafter;
 use xreport_runtime::generate::{RunOptions, Task, Worker, generate};
@@ -229,6 +229,9 @@ impl Generate {
         }
         eprintln!("{}", run.drafter().manifest().notice);
         eprintln!("{}", self.summary(run, others));
+        if self.guess_ahead {
+            eprintln!("{}", run.guesses());
+        }
         Ok(match (stopped, run.job.counts().failed) {
             (true, _) => ExitCode::from(exit::STOPPED),
             (false, 0) => ExitCode::SUCCESS,
@@ -279,6 +282,19 @@ impl Run {
         })?;
         bar.finish_and_clear();
         Ok(())
+    }
+
+    /// How guessing ahead went.
+    fn guesses(&self) -> String {
+        let mut all = GuessCounts::default();
+        self.workers.iter().for_each(|worker| all += worker.drafter().guesses());
+        let calls = all.verifications + all.steps;
+        format!(
+            "guessed ahead: {} of {} guesses taken, {:.2} tokens a call",
+            all.taken,
+            all.guessed,
+            all.said as f64 / calls.max(1) as f64
+        )
     }
 
     /// The first of the models, which are all alike.

@@ -422,7 +422,7 @@ each_key! {
             place.train(line).expect_code(0);
             place.json("results/results.json")["variant"].clone()
         };
-        assert_eq!([variant(2), variant(20)], [json!("int8-cpu"), json!("int8-batch-cpu")]);
+        assert_eq!([variant(1), variant(20)], [json!("int8-cpu"), json!("int8-batch-cpu")]);
     }
     "evaluation.SAMPLE_SIZE" evaluation_sample_size_draws_a_share_or_a_count {
         for (size, studies) in [(json!(0.5), 10), (json!(7), 7)] {

@@ -1,11 +1,13 @@
-//! `xreport-train bench`: time of a training step on random data, without files.
+//! `xreport-train bench`: time of a training step on random data, or of a data set's images on their way to it.
+
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use xreport_trainer::training::bench::{Measured, measure};
+use xreport_trainer::training::bench::{Measured, Pipeline, measure, measure_pipeline, peak_bytes};
 
 use super::settings::SettingsSource;
 
-/// Time training steps on random data.
+/// Time training steps on random data, or with --data how fast a data set's images come.
 #[derive(Debug, Args)]
 pub struct Bench {
     #[command(flatten)]
@@ -16,6 +18,12 @@ pub struct Bench {
     /// Timed steps; the median is printed
     #[arg(long, value_name = "N", default_value_t = 7)]
     steps: usize,
+    /// Open this data set and assemble its batches, without any training
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Batches that --data assembles, at most
+    #[arg(long, value_name = "N", default_value_t = 500, requires = "data")]
+    batches: usize,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -23,6 +31,31 @@ pub struct Bench {
 
 impl Bench {
     pub fn run(self) -> anyhow::Result<()> {
+        match &self.data {
+            Some(data) => self.pipeline(data),
+            None => self.steps(),
+        }
+    }
+
+    fn pipeline(&self, data: &Path) -> anyhow::Result<()> {
+        let Pipeline { images, decoded, open_seconds, open_bytes, images_per_second } =
+            measure_pipeline(&self.settings.read()?, data, self.batches)?;
+        if self.json {
+            let report = serde_json::json!({
+                "images": images, "decoded": decoded, "open_seconds": open_seconds, "open_bytes": open_bytes,
+                "images_per_second": images_per_second,
+            });
+            println!("{report}");
+        } else {
+            let memory =
+                open_bytes.map_or_else(String::new, |bytes| format!(", {:.1} MB of memory", bytes as f64 / 1e6));
+            println!("{images} images opened in {open_seconds:.2} s, {decoded} of them decoded{memory}");
+            println!("{images_per_second:.0} images/s in training batches");
+        }
+        Ok(())
+    }
+
+    fn steps(&self) -> anyhow::Result<()> {
         let Measured { parameters, batch_size, seconds, forward, backward, update } =
             measure(&self.settings.read()?, self.vocabulary, self.steps)?;
         let images_per_second = batch_size as f64 / seconds;
@@ -30,6 +63,7 @@ impl Bench {
             let report = serde_json::json!({
                 "parameters": parameters, "batch_size": batch_size, "seconds_per_step": seconds,
                 "images_per_second": images_per_second, "forward": forward, "backward": backward, "update": update,
+                "peak_bytes": peak_bytes(),
             });
             println!("{report}");
         } else {

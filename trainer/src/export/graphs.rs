@@ -15,7 +15,7 @@ use crate::onnx::{GraphBuilder, GraphTarget, LinearForm, Value, WeightFile};
 const ENCODER: &str = "encoder.onnx";
 const WEIGHTS: &str = "weights.bin";
 /// From how many reports together the row-wise 8-bit form is faster than the block-wise one: see models/README.md.
-const ROWS_FROM_BATCH_SIZE: usize = 4;
+const ROWS_FROM_BATCH_SIZE: usize = 2;
 
 /// How one variant's graphs are written.
 #[derive(Debug, Clone, Copy)]

@@ -12,7 +12,7 @@ use crate::data::Part;
 pub enum SplitBy {
     /// The corpus: its folders or lists.
     Official,
-    /// A draw of persons, see [`HoldOut`].
+    /// A draw of persons, by their share and the seed.
     Persons,
 }
 

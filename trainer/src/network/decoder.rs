@@ -100,7 +100,8 @@ impl TextDecoder {
             log_probability: interface::LOG_PROBABILITY,
             next_position: interface::NEXT_POSITION,
         };
-        let [next, log_probability, next_position] = graph.step_outputs(&logits, &inputs.position, &names);
+        let [next, log_probability, next_position] =
+            graph.step_outputs(&logits, &inputs.position, &names, form == StepForm::GroupQuery);
         [next, log_probability, logits, next_position].into_iter().chain(presents).collect()
     }
 

@@ -225,11 +225,15 @@ impl GraphBuilder<'_> {
 
     /// What a step gives besides the cache: the best token, its log-probability, the logits themselves and the next
     /// position, under the given names.
-    pub fn step_outputs(&mut self, logits: &Value, position: &Value, names: &StepNames) -> [Value; 3] {
+    pub fn step_outputs(&mut self, logits: &Value, position: &Value, names: &StepNames, blockwise: bool) -> [Value; 3] {
         let batch = [logits.axes[0].clone(), Axis::Fixed(1)];
         let named = |name, dtype, axes: &[Axis]| vec![(Some(name), dtype, axes.to_vec())];
-        let best = Node::new("ArgMax", &[logits]).int("axis", -1).int("keepdims", 0);
-        let next = self.node_with_outputs(best, named(names.next_ids, DType::I64, &batch)).remove(0);
+        let next = if blockwise {
+            self.blockwise_argmax(logits, names.next_ids)
+        } else {
+            let best = Node::new("ArgMax", &[logits]).int("axis", -1).int("keepdims", 0);
+            self.node_with_outputs(best, named(names.next_ids, DType::I64, &batch)).remove(0)
+        };
         let log = Node::new("LogSoftmax", &[logits]).int("axis", -1);
         let log = self.node(log, DType::F32, logits.axes.clone());
         let last = self.ints(&[2]);
@@ -247,7 +251,41 @@ impl GraphBuilder<'_> {
         let next_position = self.node_with_outputs(sum, named(names.next_position, DType::I32, &batch[..1])).remove(0);
         [next, log_probability, next_position]
     }
+
+    /// The place of the largest of `f32 [B, 1, N]`, the first of equals, `i64 [B, 1]`: the best block by ONNX Runtime's
+    /// fast maximum, then the place within that block. On the CPU a quarter of the time that its `ArgMax` takes over all.
+    fn blockwise_argmax(&mut self, values: &Value, name: &str) -> Value {
+        let rows = values.axes[0].clone();
+        let width = values.fixed(-1);
+        let blocks = (width + ARGMAX_BLOCK - 1) / ARGMAX_BLOCK;
+        let [by_block, of_block] = [
+            vec![rows.clone(), Axis::Fixed(blocks), Axis::Fixed(ARGMAX_BLOCK)],
+            vec![rows.clone(), Axis::Fixed(ARGMAX_BLOCK)],
+        ];
+        let one_each = vec![rows.clone(), Axis::Fixed(1)];
+        let padding = self.ints(&[0, 0, 0, 0, 0, blocks * ARGMAX_BLOCK - width]);
+        let lowest = self.scalar(f32::MIN);
+        let padded_axes = vec![rows, Axis::Fixed(1), Axis::Fixed(blocks * ARGMAX_BLOCK)];
+        let padded = self.node(Node::new("Pad", &[values, &padding, &lowest]), values.dtype, padded_axes);
+        let shape = self.ints(&[-1, blocks, ARGMAX_BLOCK]);
+        let table = self.node(Node::new("Reshape", &[&padded, &shape]), values.dtype, by_block.clone());
+        let last = self.ints(&[-1]);
+        let maxima = Node::new("ReduceMax", &[&table, &last]).int("keepdims", 0);
+        let maxima = self.node(maxima, values.dtype, by_block[..2].to_vec());
+        let argmax = |of: &Value| Node::new("ArgMax", &[of]).int("axis", -1).int("keepdims", 1);
+        let block = self.node(argmax(&maxima), DType::I64, one_each.clone());
+        let gather = Node::new("GatherND", &[&table, &block]).int("batch_dims", 1);
+        let best = self.node(gather, values.dtype, of_block);
+        let within = self.node(argmax(&best), DType::I64, one_each.clone());
+        let length = self.ints(&[ARGMAX_BLOCK]);
+        let before = self.node(Node::new("Mul", &[&block, &length]), DType::I64, one_each.clone());
+        let sum = Node::new("Add", &[&before, &within]);
+        self.node_with_outputs(sum, vec![(Some(name), DType::I64, one_each)]).remove(0)
+    }
 }
+
+/// Values in a block of [`GraphBuilder::blockwise_argmax`].
+const ARGMAX_BLOCK: i64 = 128;
 
 /// Names of a step's outputs.
 #[derive(Debug)]

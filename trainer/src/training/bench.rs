@@ -1,5 +1,6 @@
-//! Timed training steps on random images and reports.
+//! Timed training steps on random images and reports, and the timed way of a data set's images to the network.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,8 +11,9 @@ use super::batches::{Ordering, Sample, Samples};
 use super::device;
 use super::optimizer::{AdamW, clip};
 use super::precision::compute_kind;
+use super::prepare::Prepared;
 use super::seeds::Stream;
-use crate::data::{ImageStore, LostImage};
+use crate::data::{self, Dataset, ImageStore, Loading, LostImage};
 use crate::network::{Batch, Mode, Network, NetworkConfig};
 use crate::settings::{Settings, VocabularyChoice};
 
@@ -88,6 +90,61 @@ pub fn measure(settings: &Settings, vocabulary: usize, steps: usize) -> anyhow::
         backward,
         update,
     })
+}
+
+/// How fast a data set's images come, with nothing done to them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pipeline {
+    /// Images of the data set.
+    pub images: usize,
+    /// Of these decoded now, for they were not in the cache.
+    pub decoded: usize,
+    /// Seconds until all could be used.
+    pub open_seconds: f64,
+    /// Memory that this took, where the system tells it: bytes resident after it over those before.
+    pub open_bytes: Option<u64>,
+    /// Images in training batches per second, augmented where the settings say so.
+    pub images_per_second: f64,
+}
+
+/// Opens the data set at `folder` and assembles its training batches, `batches` at most.
+pub fn measure_pipeline(settings: &Settings, folder: &Path, batches: usize) -> anyhow::Result<Pipeline> {
+    let dataset = Dataset::open(folder, None)?;
+    let how = Loading {
+        images: dataset.images.clone(),
+        preprocessing: settings.preprocessing(),
+        threads: settings.training.threads(),
+        caches: data::cache_folders(folder),
+    };
+    let (before, started) = (memory("VmRSS:"), Instant::now());
+    let loaded = data::load(dataset.studies, &how, &|_, _| {})?;
+    let open_seconds = started.elapsed().as_secs_f64();
+    let open_bytes = memory("VmRSS:").zip(before).map(|(after, before)| after.saturating_sub(before));
+    let (images, decoded) = (loaded.images.len(), loaded.decoded);
+    drop(loaded);
+    let samples = Prepared::read(folder, None, settings, None)?.data.training;
+    let plans = samples.epoch(0, &Ordering::of(settings));
+    let plans = &plans[..batches.min(plans.len())];
+    let augment = settings.dataset.img_augment.then_some((settings.training.seed, 0));
+    let (mut count, started) = (0, Instant::now());
+    samples.stream(plans, augment, (Device::Cpu, settings.training.threads()), |plan, _| {
+        count += plan.indices.len();
+        Ok::<bool, LostImage>(true)
+    })?;
+    let images_per_second = count as f64 / started.elapsed().as_secs_f64();
+    Ok(Pipeline { images, decoded, open_seconds, open_bytes, images_per_second })
+}
+
+/// Most memory that this process has used so far, in bytes, where the system tells it.
+pub fn peak_bytes() -> Option<u64> {
+    memory("VmHWM:")
+}
+
+/// A line of Linux's `/proc/self/status`.
+fn memory(line: &str) -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let found = status.lines().find_map(|text| text.strip_prefix(line))?;
+    Some(found.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
 fn synchronise(device: Device) {

@@ -7,11 +7,13 @@ mod batch;
 mod batch_bad_files;
 mod batch_kill;
 mod batch_memory;
+mod cache;
 mod checkpoints;
 mod decode_peer;
 mod decode_peers;
 pub mod deps;
 mod figures;
+mod guess_ahead;
 mod onnx_python;
 pub mod overfit;
 mod parity;
@@ -23,7 +25,7 @@ mod resume_kill;
 mod safetensors;
 mod score;
 mod slim;
-mod train_peer;
+mod train_peers;
 mod validate;
 mod words;
 mod workshop;
@@ -104,10 +106,16 @@ const PROOFS: &[Proof] = &[
         run: decode_peers::run,
     },
     Proof {
-        name: "train-peer",
-        about: "training speed beside plain PyTorch, same network --python PATH [--rounds N] [--shared]",
-        run: train_peer::run,
+        name: "guess-ahead",
+        about: "guessing tokens ahead changes no text; its speed, whatever it is [--images N] [--rounds N] [--steps N]",
+        run: guess_ahead::run,
     },
+    Proof {
+        name: "train-peers",
+        about: "training speed beside PyTorch, eager and compiled --python PATH [--rounds N] [--setting NAME] [--shared]",
+        run: train_peers::run,
+    },
+    Proof { name: "cache", about: "300,000 images open in a second and 200 MB [--images N]", run: cache::run },
     Proof {
         name: "score",
         about: "100,000 pairs of reports scored in time, beside pycocoevalcap [--pairs N] [--python PATH]",

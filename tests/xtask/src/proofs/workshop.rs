@@ -33,6 +33,11 @@ impl Workshop {
         self.folder.join(name)
     }
 
+    /// Where a program lies.
+    pub fn program(&self, name: &str) -> Result<&Path> {
+        self.programs.path(name)
+    }
+
     /// Runs `program` in the folder, its command line shown; an error where it fails.
     pub fn run(&self, program: &str, words: &[&str]) -> Result<()> {
         println!("   {program} {}", words.join(" "));
