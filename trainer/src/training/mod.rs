@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod device;
 mod interrupt;
 mod journal;
+mod memory;
 mod optimizer;
 mod precision;
 mod prepare;

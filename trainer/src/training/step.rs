@@ -8,6 +8,7 @@ use tch::Tensor;
 use super::batches::Plan;
 use super::checkpoint::Sums;
 use super::journal::StepRecord;
+use super::memory::{largest_that_fits, within_memory};
 use super::optimizer::clip;
 use super::run::{Data, Run, sums};
 use super::seeds::Stream;
@@ -44,21 +45,54 @@ impl Run {
         let key = [step, accumulated.batches as u64];
         let key = if accumulated.batches == 0 { &key[..1] } else { &key[..] };
         tch::manual_seed(Stream::Dropout.seed(seed, key) as i64);
-        let weights = self.network.layout.views(&self.tensors.flat.to_kind(self.compute));
-        let loss = self.network.loss(&weights, &self.tensors.statistics, batch, Mode::Train, smoothing);
-        let value = loss.value.double_value(&[]);
-        if !value.is_finite() {
+        let Ok(passed) = within_memory(|| self.pass(batch, smoothing)) else {
+            return self.refuse_size(plan, data, smoothing);
+        };
+        let Some((gradient, found)) = passed.gradient else {
             let ids: Vec<&str> = plan.indices.iter().map(|&i| data.training.samples[i].id.as_str()).collect();
-            return self.refuse(value, step, &ids);
-        }
-        let gradient = Tensor::run_backward(&[&loss.value], &[&self.tensors.flat], false, false).remove(0);
-        let found = sums(&loss, value, batch);
+            return self.refuse(passed.loss, step, &ids);
+        };
         accumulated.add(gradient, &found);
         accumulated.images += plan.indices.len();
         accumulated.seconds += started.elapsed().as_secs_f64();
         self.state.running.add(&found);
         self.state.batch += 1;
         Ok(())
+    }
+
+    /// Forward and, where the loss is a number, backward.
+    fn pass(&self, batch: &Batch, smoothing: f64) -> Passed {
+        let weights = self.network.layout.views(&self.tensors.flat.to_kind(self.compute));
+        let loss = self.network.loss(&weights, &self.tensors.statistics, batch, Mode::Train, smoothing);
+        let value = loss.value.double_value(&[]);
+        let gradient = value.is_finite().then(|| {
+            let gradient = Tensor::run_backward(&[&loss.value], &[&self.tensors.flat], false, false).remove(0);
+            (gradient, sums(&loss, value, batch))
+        });
+        Passed { loss: value, gradient }
+    }
+
+    /// Ends a run whose batch does not fit into memory, and says which one would.
+    fn refuse_size(&self, plan: &Plan, data: &Data, smoothing: f64) -> anyhow::Result<()> {
+        let size = plan.indices.len();
+        let fits = |size: usize| {
+            let part = Plan { indices: plan.indices[..size].to_vec(), index: plan.index };
+            let batch = data.training.assemble(&part, None).map(|batch| batch.to_device(self.device));
+            batch.is_ok_and(|batch| within_memory(|| self.pass(&batch, smoothing)).is_ok())
+        };
+        let accumulation = self.training().gradient_accumulation;
+        match largest_that_fits(size / 2, fits) {
+            Some(fitting) => bail!(
+                "there is not enough memory for a batch of {size} studies; one of {fitting} fits\n\
+                 hint: training.BATCH_SIZE {fitting} with training.GRADIENT_ACCUMULATION {} makes the same steps; the \
+                 checkpoint holds the last good state",
+                size.div_ceil(fitting) * accumulation
+            ),
+            None => bail!(
+                "there is not enough memory for a batch of {size} studies, nor for one of a single study\n\
+                 hint: use a smaller model.IMG_SHAPE or dataset.MAX_REPORT_SIZE, or a smaller network"
+            ),
+        }
     }
 
     /// The update by what was accumulated.
@@ -104,6 +138,14 @@ impl Run {
             file.display()
         );
     }
+}
+
+/// What came of a forward and a backward pass.
+struct Passed {
+    /// Mean cross-entropy, label smoothing included.
+    loss: f64,
+    /// The gradient and the batch's sums; none where the loss is no number.
+    gradient: Option<(Tensor, Sums)>,
 }
 
 /// File with the ids of the batch whose loss was no number.
