@@ -1,0 +1,12 @@
+//! `xreport serve` as a process: what it refuses, what it keeps, how it ends; and the page in a real browser.
+//! Signals and `/proc` are used all over: on Unix alone.
+
+#![cfg(unix)]
+
+mod browser;
+mod drafts;
+mod images;
+mod refusals;
+mod server;
+mod signatures;
+mod steady;
