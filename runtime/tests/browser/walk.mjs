@@ -101,6 +101,7 @@ async function checkExports({ text, json }) {
   assert.ok(paper.includes(MARK) && paper.includes(EDITED) && paper.includes(SIGNER), paper);
   assert.equal(await page.locator("main").isVisible(), false);
   await page.emulateMedia({ media: "screen" });
+  await page.waitForFunction(() => document.querySelector("#canvas").width > 100);
   // Text is text: no element came of what was typed.
   assert.equal(await page.locator("#rows i, #rows b, #paper i, #paper b, #decided b").count(), 0);
   return whole.study.text;
@@ -157,11 +158,14 @@ async function byMouse() {
 }
 
 async function byKeyboard() {
+  // Early: the browser takes a while until it hands choosers over.
+  const chosen = page.waitForEvent("filechooser");
   await page.keyboard.press("?");
   assert.ok(await page.locator("#keys-dialog").isVisible());
   await key("Escape");
-  const [chooser] = await Promise.all([page.waitForEvent("filechooser"), key("o")]);
-  await chooser.setFiles(RADIOGRAPH);
+  await page.locator("#keys-dialog").waitFor({ state: "hidden" });
+  await key("o");
+  await (await chosen).setFiles(RADIOGRAPH);
   await state("draft");
   await image();
   const count = await rows().count();
@@ -178,7 +182,7 @@ async function byKeyboard() {
   // Each decision leads to the next row that wants one.
   await key("x");
   await decision(1, "struck");
-  await key("k", "u");
+  await key("k", "k", "u");
   await decision(0, "open");
   await key("e", "Control+a");
   await page.keyboard.type(EDITED);

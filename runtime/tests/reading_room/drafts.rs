@@ -146,7 +146,7 @@ fn an_end_by_signal_finishes_what_has_begun() {
         let text = String::from_utf8_lossy(&[rest.head.into_bytes(), rest.body].concat()).into_owned();
         assert!(text.contains("event: drafted"), "{text}");
     }
-    assert_eq!(server.stop(), Some(0));
+    assert_eq!(server.exit_code(), Some(0));
     let again = Server::start(folder.path(), &[]);
     assert_eq!(again.get("/api/studies").json().as_array().unwrap().len(), 6);
 }

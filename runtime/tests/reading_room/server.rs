@@ -93,15 +93,14 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
-    /// `kill -9`.
-    pub fn kill(mut self) {
-        self.child.kill().expect("it lives");
-        self.child.wait().expect("it ends");
+    /// SIGTERM, and the exit code.
+    pub fn stop(self) -> Option<i32> {
+        self.terminate();
+        self.exit_code()
     }
 
-    /// SIGTERM, and the exit code.
-    pub fn stop(mut self) -> Option<i32> {
-        self.terminate();
+    /// Waits for its end.
+    pub fn exit_code(mut self) -> Option<i32> {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
             if let Some(status) = self.child.try_wait().expect("it can be asked") {
@@ -201,7 +200,7 @@ impl Server {
     /// A number of `/proc/PID/status`, where there is such a thing.
     pub fn memory_kib(&self, what: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
-        status.lines().find_map(|line| line.strip_prefix(what)?.split_whitespace().nth(1)?.parse().ok())
+        status.lines().find_map(|line| line.strip_prefix(what)?.split_whitespace().next()?.parse().ok())
     }
 
     /// File handles that it has open, where that can be seen.

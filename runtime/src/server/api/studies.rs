@@ -218,7 +218,7 @@ pub async fn image(State(room): State<Arc<Room>>, Id(id): Id) -> Result<Response
 #[utoipa::path(
     put, path = "/api/studies/{id}/image", params(("id" = String, Path)),
     request_body(content_type = "application/octet-stream", content = Vec<u8>),
-    responses((status = 204, description = "It is here"), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem, description = "Another image"), (status = 413, body = Problem))
+    responses((status = 204, description = "It is here"), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem, description = "Another image"), (status = 413, body = Problem))
 )]
 pub async fn supply_image(State(room): State<Arc<Room>>, Id(id): Id, body: Body) -> Result<StatusCode, Problem> {
     let expected = image_of(&room, id).await?;
