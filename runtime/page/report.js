@@ -19,6 +19,8 @@ export function start({ onChange }) {
 const closed = () => !study || Boolean(study.signature);
 const rowOf = (number) => study?.rows.find((row) => row.number === number);
 const element = (number) => at("rows").querySelector(`[data-row="${number}"]`);
+/** Where a row stands, from 1. */
+const place = (number) => study.rows.findIndex((row) => row.number === number) + 1;
 const undecided = () => study.rows.filter(({ decision }) => decision === "open");
 
 /** Shows a study, or none. */
@@ -106,7 +108,7 @@ function rowElement(row) {
     ? make("span", { class: "sure" }, "added by the reader")
     : make("span", { class: "sure", title: `mean log-probability of its tokens: ${row.mean_log_probability.toFixed(3)}` },
       make("meter", { min: 0, max: 1, value: probability(row), "aria-label": "model's confidence" }),
-      `confidence ${Math.round(probability(row) * 100)} %`);
+      `${row.decision === "edited" ? "draft" : "confidence"} ${Math.round(probability(row) * 100)} %`);
   const under = make("div", { class: "under" }, sure, ...(closed() ? [] : [
     row.drafted !== null && row.decision !== "accepted" && button("Accept", "a", accept),
     button("Edit", "e", edit),
@@ -116,11 +118,14 @@ function rowElement(row) {
   const made = make("div", {
     class: "row", role: "group", tabIndex: row.number === selected ? 0 : -1,
     data: { row: row.number, decision: row.decision, ...(its ? { selected: "" } : {}) },
-    "aria-label": `Row ${study.rows.indexOf(row) + 1}, ${STATES[row.decision]}: ${row.text}`,
+    "aria-label": `Row ${place(row.number)}, ${STATES[row.decision]}: ${row.text}`,
   },
   make("p", { class: "sentence" }, row.text),
   row.decision === "edited" && row.drafted !== null && make("p", { class: "was" }, "drafted: ", make("del", {}, row.drafted)),
-  ...warned.map(({ text }) => make("p", { class: "warned" }, `⚠ ${text}`)),
+  ...warned.map(({ rows, text }) => {
+    const other = place(rows.find((number) => number !== row.number));
+    return make("p", { class: "warned" }, `⚠ With row ${other}: ${text}`);
+  }),
   under,
   its && row.alternatives.length > 0 && alternatives(row));
   made.addEventListener("focusin", () => select(row.number, false));
@@ -276,7 +281,6 @@ export async function add() {
 
 function foot() {
   const warnings = study?.contradictions ?? [];
-  const place = (number) => study.rows.findIndex((row) => row.number === number) + 1;
   const warn = ({ rows, text }) => make("li", {}, `Rows ${place(rows[0])} and ${place(rows[1])}: ${text}`);
   at("warnings").replaceChildren(...(study?.concerns ?? []).map((text) => make("li", {}, `Image: ${text}`)),
     ...(study?.finish === "length" ? [make("li", {}, "The draft was cut off at its longest length.")] : []),

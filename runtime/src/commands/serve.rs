@@ -12,7 +12,8 @@ use xreport_models::image::{Gate, GateMode, Views};
 use xreport_runtime::device::{Device, DeviceRequest, PrecisionRequest};
 use xreport_runtime::drafting::Drafter;
 use xreport_runtime::model::SessionOptions;
-use xreport_runtime::server::{self, Limits, ServeOptions};
+use xreport_runtime::server::records::Records;
+use xreport_runtime::server::{self, Limits, ServeOptions, Watched};
 
 use super::search::SearchArguments;
 use super::{model_path, stop};
@@ -50,6 +51,15 @@ pub struct Serve {
     /// Folder of the records [default: xreport in the user's data folder]
     #[arg(long, value_name = "FOLDER")]
     records: Option<PathBuf>,
+    /// Copy the records into this new file and end; a server may be running meanwhile
+    #[arg(long, value_name = "FILE")]
+    back_up: Option<PathBuf>,
+    /// Draft what is in this folder and what comes into it
+    #[arg(long, value_name = "FOLDER")]
+    watch: Option<PathBuf>,
+    /// With --watch: a file is taken when it has not changed for so long
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0)]
+    settle: f64,
     /// Keep the images beside the records; else they are gone when the server ends
     #[arg(long)]
     keep_images: bool,
@@ -105,7 +115,13 @@ impl Serve {
             ensure!(value > 0, "{name}: at least 1 expected, found 0");
         }
         ensure!(self.request_time > 0, "--request-time: at least 1 expected, found 0");
+        ensure!((0.0..1e6).contains(&self.settle), "--settle: seconds from 0 expected, found {}", self.settle);
         let options = self.options()?;
+        if let Some(copy) = &self.back_up {
+            Records::back_up(&options.records, copy)?;
+            eprintln!("records copied to `{}`", copy.display());
+            return Ok(ExitCode::SUCCESS);
+        }
         let bundle = Bundle::load(&model_path::resolve(self.model.as_deref())?)?;
         let drafters = self.drafters(&bundle)?;
         let stop = stop::flag()?;
@@ -136,6 +152,7 @@ impl Serve {
             records,
             keep_images: self.keep_images,
             keep_days: self.keep_days,
+            watched: self.watch.clone().map(|folder| Watched { folder, quiet: Duration::from_secs_f64(self.settle) }),
             gate: Gate { mode: self.gate, views: self.views },
             batch_size: self.batch_size,
             limits: Limits {

@@ -101,7 +101,7 @@ fn words_of(sentence: &str) -> Vec<String> {
 /// The words of each part between full stops, semicolons and words like "but".
 fn clauses(sentence: &str) -> Vec<Vec<String>> {
     let mut clauses = Vec::new();
-    for part in sentence.split(['.', ';', ':', '!', '?']) {
+    for part in parts(sentence) {
         let mut clause = Vec::new();
         for word in words_of(part) {
             if CLAUSE_ENDS.contains(&word.as_str()) {
@@ -114,6 +114,22 @@ fn clauses(sentence: &str) -> Vec<Vec<String>> {
     }
     clauses.retain(|clause| !clause.is_empty());
     clauses
+}
+
+/// The parts of a sentence between marks that end one; the point of a number is none.
+fn parts(sentence: &str) -> Vec<&str> {
+    let ends = |&(at, mark): &(usize, char)| {
+        let number = mark == '.' && sentence[at + 1..].starts_with(|next: char| next.is_ascii_digit());
+        matches!(mark, '.' | ';' | ':' | '!' | '?') && !number
+    };
+    let mut start = 0;
+    let mut parts = Vec::new();
+    for (at, _) in sentence.char_indices().filter(ends) {
+        parts.push(&sentence[start..at]);
+        start = at + 1;
+    }
+    parts.push(&sentence[start..]);
+    parts
 }
 
 /// Where a phrase stands among words: its first word and the word after it.
@@ -211,6 +227,7 @@ mod tests {
             ("The heart is not enlarged.", "cardiomegaly", Side::Unsaid, false),
             ("Heart size is normal.", "cardiomegaly", Side::Unsaid, false),
             ("Rounded nodule in the right upper zone.", "nodule", Side::Right, true),
+            ("Round nodule of about 1.5 cm in the left mid zone.", "nodule", Side::Left, true),
         ] {
             assert_eq!(mentions(sentence), [Mention { finding, side, present }], "{sentence}");
         }

@@ -20,6 +20,7 @@ pub mod records;
 mod room;
 pub mod rows;
 pub mod study;
+mod watched;
 mod words;
 
 use std::net::SocketAddr;
@@ -39,6 +40,8 @@ use crate::drafting::Drafter;
 use access::Access;
 use records::RecordsError;
 use room::Room;
+
+pub use watched::Watched;
 
 /// How often a signal is looked for.
 const SIGNAL_PAUSE: Duration = Duration::from_millis(50);
@@ -64,6 +67,8 @@ pub struct ServeOptions {
     pub keep_images: bool,
     /// Records older than so many days are purged.
     pub keep_days: Option<u32>,
+    /// A folder whose images are drafted as they come.
+    pub watched: Option<Watched>,
     /// What images are let through.
     pub gate: Gate,
     /// Reports that a worker drafts together.
@@ -152,7 +157,15 @@ pub fn serve(
     ready(address);
     runtime.block_on(async {
         let purging = tokio::spawn(room::purge_now_and_then(Arc::clone(&room)));
-        connections::serve(listener, router, stopped, || room.finish()).await;
+        let watching =
+            room.options.watched.clone().map(|watched| tokio::spawn(watched::watch(Arc::clone(&room), watched)));
+        let finish = || {
+            if let Some(watching) = watching {
+                watching.abort();
+            }
+            room.finish()
+        };
+        connections::serve(listener, router, stopped, finish).await;
         purging.abort();
     });
     // An image at work is given up: nobody waits for it any more.

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::http::StatusCode;
 use http_body_util::{BodyExt, Limited};
 use sha2::{Digest, Sha256};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use xreport_models::bundle::Bundle;
 use xreport_models::image::{Admitted, Limits as ImageLimits, Radiograph};
 
@@ -110,6 +110,24 @@ impl Room {
         };
         let upload = self.uploads.acquire().await.map_err(|_| Problem::internal())?;
         let file = self.read_image(body).await?;
+        let pending = self.take(name, file, place).await?;
+        drop(upload);
+        Ok(pending)
+    }
+
+    /// As [`Room::submit`], for a file that is read already; waits for a place in the queue.
+    pub async fn submit_file(self: &Arc<Self>, name: String, file: Arc<[u8]>) -> Result<Pending, Problem> {
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Problem::internal())?;
+        self.take(name, file, place).await
+    }
+
+    /// Shows a file to the gate and puts it into the queue.
+    async fn take(
+        self: &Arc<Self>,
+        name: String,
+        file: Arc<[u8]>,
+        place: OwnedSemaphorePermit,
+    ) -> Result<Pending, Problem> {
         let (sha256, admitted) = self.admit(&name, &file).await?;
         let study = StudyRecord {
             id: random_id(),
@@ -121,7 +139,6 @@ impl Room {
             variant: self.variant.clone(),
         };
         self.hold(&study.image_sha256, file).await?;
-        drop(upload);
         let Admitted { pixels, concerns } = admitted;
         let (progress, followed) = watch::channel(Progress::Waiting);
         let cancelled = Arc::<AtomicBool>::default();
@@ -204,6 +221,26 @@ impl Room {
             pending.retain(|_, study| !study.progress.borrow().is_final());
         }
         pending.insert(study.study.id.clone(), study);
+    }
+
+    /// Puts a file that nobody waits for on the worklist, with the reason why it is not drafted.
+    pub fn refuse(&self, name: String, reason: String) {
+        let study = StudyRecord {
+            id: random_id(),
+            submitted: records::now(),
+            name,
+            image_sha256: String::new(),
+            image_bytes: 0,
+            bundle: self.words.manifest().id.clone(),
+            variant: self.variant.clone(),
+        };
+        let (_, progress) = watch::channel(Progress::Failed(reason));
+        self.remember(Pending { study, progress, cancelled: Arc::default() });
+    }
+
+    /// Whether an image is on its way to a draft.
+    pub fn is_under_way(&self, sha256: &str) -> bool {
+        lock(&self.pending).values().any(|pending| pending.study.image_sha256 == sha256)
     }
 
     /// A study that has no record yet.

@@ -161,3 +161,35 @@ fn other_hypotheses_are_offered_where_there_are_any() {
     });
     assert!(offered, "six studies, four hypotheses each, and not one alternative");
 }
+
+#[test]
+fn a_watched_folder_is_drafted_once() {
+    let folder = folder();
+    let incoming = folder.path().join("incoming");
+    std::fs::create_dir(&incoming).unwrap();
+    std::fs::write(incoming.join("first.pgm"), pgm(1)).unwrap();
+    std::fs::write(incoming.join("broken.png"), b"no image").unwrap();
+    let arguments = ["--watch", incoming.to_str().unwrap(), "--settle", "0.2"];
+    let listed = |server: &Server, wanted: usize| {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let list = server.get("/api/studies").json();
+            let list = list.as_array().unwrap().clone();
+            if list.iter().filter(|it| it["state"] == "drafted").count() >= wanted {
+                return list;
+            }
+            assert!(Instant::now() < until, "{list:?}");
+        }
+    };
+    let server = Server::start(folder.path(), &arguments);
+    listed(&server, 1);
+    std::fs::write(incoming.join("second.pgm"), pgm(2)).unwrap();
+    let list = listed(&server, 2);
+    let broken = list.iter().find(|it| it["name"] == "broken.png").expect("it is told");
+    assert!(broken["state"] == "failed" && broken["error"].as_str().is_some_and(|it| it.contains("text")), "{broken}");
+    assert_eq!(server.stop(), Some(0));
+    let again = Server::start(folder.path(), &arguments);
+    std::fs::write(incoming.join("third.pgm"), pgm(3)).unwrap();
+    let drafted = listed(&again, 3).iter().filter(|it| it["state"] == "drafted").count();
+    assert_eq!(drafted, 3, "what was drafted before is not drafted again");
+}

@@ -2,6 +2,7 @@
 //! Signals and `/proc` are used all over: on Unix alone.
 
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests; clippy knows only the tests themselves")]
 
 mod browser;
 mod drafts;

@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
@@ -14,6 +15,9 @@ pub const RECORDS_FILE: &str = "records.sqlite";
 
 /// Held by the server that uses the folder.
 const LOCK_FILE: &str = "records.lock";
+
+/// How long a copy waits for a server that writes.
+const BACKUP_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Layout of the database: SQLite's `user_version`.
 const VERSION: i32 = 1;
@@ -61,6 +65,26 @@ impl Records {
             Ok(true)
         };
         write(&mut connection).map_err(|error| self.failed(error))
+    }
+
+    /// Copies the records of a folder into a new file, while a server may be writing to them: what was committed when it
+    /// began is in the copy.
+    pub fn back_up(folder: &Path, copy: &Path) -> Result<(), RecordsError> {
+        let path = folder.join(RECORDS_FILE);
+        let failed = |source| RecordsError::Sqlite { path: path.clone(), source };
+        if !path.is_file() {
+            let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "no records are here");
+            return Err(RecordsError::Folder { path: folder.to_path_buf(), source: missing });
+        }
+        let connection = Connection::open(&path).map_err(failed)?;
+        connection.busy_timeout(BACKUP_PATIENCE).map_err(failed)?;
+        connection.execute("VACUUM INTO ?1", [copy.to_string_lossy()]).map_err(failed)?;
+        // It is worth something when it is on the disk.
+        File::options()
+            .write(true)
+            .open(copy)
+            .and_then(|file| file.sync_all())
+            .map_err(|source| RecordsError::Folder { path: copy.to_path_buf(), source })
     }
 
     /// Ids and image hashes of the studies that were submitted before a time (UTC, RFC 3339).
@@ -185,6 +209,22 @@ mod tests {
             let bytes = std::fs::read(entry.unwrap().path()).unwrap();
             assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()));
         }
+    }
+
+    #[test]
+    fn a_copy_is_made_while_the_records_are_in_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = Records::open(folder.path()).unwrap();
+        records.begin(&study("a"), &drafted()).unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let copy = elsewhere.path().join(RECORDS_FILE);
+        Records::back_up(folder.path(), &copy).unwrap();
+        records.begin(&study("b"), &drafted()).unwrap();
+        assert!(Records::back_up(folder.path(), &copy).is_err(), "no copy is overwritten");
+        let restored = Records::open(elsewhere.path()).unwrap();
+        assert_eq!(restored.newest(9).unwrap().len(), 1);
+        assert_eq!(restored.append("a", 1, &signed()).unwrap(), 2, "triggers and all");
+        assert!(Records::back_up(&elsewhere.path().join("nowhere"), &copy).is_err());
     }
 
     #[test]
