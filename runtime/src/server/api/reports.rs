@@ -77,6 +77,7 @@ pub struct AddRow {
     /// The part that it stands in.
     section: Option<Section>,
     /// The sentence.
+    #[schema(min_length = 1, max_length = 4000)]
     text: String,
 }
 
@@ -108,6 +109,7 @@ pub struct SignAs {
     /// The study's revision that is signed.
     revision: u32,
     /// Name of the physician.
+    #[schema(min_length = 1, max_length = 200)]
     signer: String,
 }
 
