@@ -60,6 +60,7 @@ fn a_kill_loses_no_confirmed_signature() {
     for round in 0..6u64 {
         let server = Server::start(folder.path(), &[]);
         for (path, signature) in &confirmed {
+            assert!(signature.is_object(), "what is confirmed is a signature");
             assert_eq!(&server.get(path).json()["signature"], signature, "round {round}");
         }
         let studies: Vec<_> = (0..4).map(|seed| server.drafted(&pgm(seed))).collect();
@@ -93,6 +94,7 @@ fn a_kill_loses_no_confirmed_signature() {
     assert!(!confirmed.is_empty(), "no signature was confirmed in six rounds");
     let server = Server::start(folder.path(), &[]);
     for (path, signature) in &confirmed {
+        assert!(signature.is_object(), "what is confirmed is a signature");
         assert_eq!(&server.get(path).json()["signature"], signature);
     }
     // What was not confirmed is there whole or not at all.

@@ -94,7 +94,11 @@ impl Room {
                 "event: text" => {
                     followed.first.get_or_insert_with(|| started.elapsed());
                 }
-                "event: drafted" => followed.drafted = true,
+                "event: drafted" => {
+                    // A short draft may be there as a whole before its first words are told.
+                    followed.first.get_or_insert_with(|| started.elapsed());
+                    followed.drafted = true;
+                }
                 _ => {}
             }
         }
