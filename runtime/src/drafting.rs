@@ -9,8 +9,8 @@ use xreport_models::ngrams::NgramTable;
 use xreport_models::text::Tokenizer;
 
 use crate::decoding::{
-    Admitted, Beam, DecodingOptions, Finish, Greedy, GuessCounts, Guessing, Hypothesis, OptionsError, Sample, Search,
-    Sequence, StepModel, Studies, run, speculative,
+    Admitted, Beam, DecodingOptions, Finish, Followed, Follower, Greedy, GuessCounts, Guessing, Hypothesis,
+    OptionsError, Sample, Search, Sequence, StepModel, Studies, run, speculative,
 };
 use crate::model::{Decoder, Encoded, Encoder, Model, ModelError, SessionOptions};
 
@@ -46,6 +46,9 @@ pub struct Study {
     /// `u8 [H, W, C]` as the bundle's preprocessing gives it.
     pub pixels: Vec<u8>,
 }
+
+/// A study, and who follows its report while it is written.
+pub type Followable = (Study, Option<Box<dyn Follower>>);
 
 /// Why a prefix cannot be forced.
 #[derive(Debug, Error)]
@@ -188,11 +191,21 @@ impl Drafter {
         next: &mut dyn FnMut() -> Option<Study>,
         done: &mut dyn FnMut(usize, Draft),
     ) -> Result<(), ModelError> {
-        if together == 0 {
-            return Ok(());
-        }
         if together == 1 && self.options.is_plain_greedy() && self.guessing.is_some() {
             return self.guess_all(next, done);
+        }
+        self.draft_followed(together, &mut || next().map(|study| (study, None)), done)
+    }
+
+    /// As [`Drafter::draft_all`], where a study's report can be followed while it is written. It does not guess ahead.
+    pub fn draft_followed(
+        &mut self,
+        together: usize,
+        next: &mut dyn FnMut() -> Option<Followable>,
+        done: &mut dyn FnMut(usize, Draft),
+    ) -> Result<(), ModelError> {
+        if together == 0 {
+            return Ok(());
         }
         let Self { model, tokenizer, manifest, options, .. } = self;
         let beams = options.beams;
@@ -251,19 +264,24 @@ impl Drafter {
 }
 
 /// Tokens to text.
-struct Words<'a> {
-    tokenizer: &'a Tokenizer,
-    manifest: &'a Manifest,
+#[derive(Debug, Clone, Copy)]
+pub struct Words<'a> {
+    /// The bundle's.
+    pub tokenizer: &'a Tokenizer,
+    /// The bundle's, for its vocabulary.
+    pub manifest: &'a Manifest,
 }
 
 impl Words<'_> {
-    fn word_piece_ids(&self, tokens: &[u32]) -> Vec<u32> {
+    /// WordPiece ids of tokens in the model's vocabulary.
+    pub fn word_piece_ids(&self, tokens: &[u32]) -> Vec<u32> {
         let vocabulary = &self.manifest.vocabulary;
         let full = |&token| vocabulary.to_full(token).expect("the logits have one score per token of the vocabulary");
         tokens.iter().map(full).collect()
     }
 
-    fn text(&self, tokens: &[u32]) -> String {
+    /// Readable text of tokens in the model's vocabulary.
+    pub fn text(&self, tokens: &[u32]) -> String {
         self.tokenizer.decode(&self.word_piece_ids(tokens))
     }
 }
@@ -275,14 +293,22 @@ struct Queue<'a> {
     longest: usize,
     together: usize,
     words: &'a Words<'a>,
-    next: &'a mut dyn FnMut() -> Option<Study>,
+    next: &'a mut dyn FnMut() -> Option<Followable>,
     done: &'a mut dyn FnMut(usize, Draft),
     admitted: usize,
     /// Share of each admitted study in the time of the encoder.
     encoding_seconds: Vec<f64>,
-    /// Names of the encoded studies that wait, and their places among the encoded.
-    waiting: VecDeque<(String, usize)>,
+    /// The encoded studies that wait.
+    waiting: VecDeque<Waiting>,
     encoded: Option<(Encoded, f64)>,
+}
+
+/// An encoded study.
+struct Waiting {
+    name: String,
+    follower: Option<Box<dyn Follower>>,
+    /// Its place among the encoded.
+    place: usize,
 }
 
 impl Queue<'_> {
@@ -290,10 +316,10 @@ impl Queue<'_> {
     fn encode(&mut self) -> Result<bool, ModelError> {
         let mut pixels = Vec::new();
         while self.waiting.len() < self.together
-            && let Some(study) = (self.next)()
+            && let Some((Study { name, pixels: its }, follower)) = (self.next)()
         {
-            pixels.extend_from_slice(&study.pixels);
-            self.waiting.push_back((study.name, self.waiting.len()));
+            pixels.extend_from_slice(&its);
+            self.waiting.push_back(Waiting { name, follower, place: self.waiting.len() });
         }
         if self.waiting.is_empty() {
             return Ok(false);
@@ -322,7 +348,7 @@ impl Studies<Decoder> for Queue<'_> {
         if self.waiting.is_empty() && !self.encode()? {
             return Ok(None);
         }
-        let (name, image) = self.waiting.pop_front().expect("something was encoded");
+        let Waiting { name, follower, place: image } = self.waiting.pop_front().expect("something was encoded");
         let (encoded, seconds) = self.encoded.as_ref().expect("something was encoded");
         let start = i64::from(self.words.manifest.vocabulary.start());
         for row in first_row..first_row + self.options.beams {
@@ -332,7 +358,12 @@ impl Studies<Decoder> for Queue<'_> {
         self.encoding_seconds.push(*seconds);
         let study = self.admitted;
         self.admitted += 1;
-        Ok(Some(Admitted { study, search: self.search(&name) }))
+        let search = self.search(&name);
+        let search = match follower {
+            Some(follower) => Box::new(Followed::new(search, follower)),
+            None => search,
+        };
+        Ok(Some(Admitted { study, search }))
     }
 
     fn done(&mut self, study: usize, found: Vec<Hypothesis>, seconds: f64) -> Result<(), ModelError> {

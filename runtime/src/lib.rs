@@ -18,3 +18,4 @@ pub mod model;
 pub mod onnxruntime;
 pub mod output;
 mod platform;
+pub mod server;

@@ -11,7 +11,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
 use super::budget::Permit;
 use super::gate::Concern;
-use super::{ImageError, Raster, dicom, jpeg, orientation};
+use super::{ImageError, Radiograph, Raster, dicom, jpeg, orientation};
 
 /// What one image may cost. The defaults let a 16-bit grey radiograph of 6,000 × 6,000 pass in every format, and
 /// keep everything that this module holds at a time (file, decoder, pixels) below 448 MiB.
@@ -86,6 +86,19 @@ pub struct Picture {
 
 /// As [`decode`], with what the file says that a gate should know.
 pub fn decode_picture(bytes: &[u8], name: &Path, channels: u8, limits: &Limits) -> Result<Picture, ImageError> {
+    guarded(bytes, name, |format| decode_format(bytes, format, channels, limits))
+}
+
+/// As [`Radiograph::read`].
+pub(super) fn view(bytes: &[u8], name: &Path, limits: &Limits) -> Result<Radiograph, ImageError> {
+    guarded(bytes, name, |format| match format {
+        Format::Dicom => dicom::view_file(bytes, limits),
+        Format::Plain(_) => Ok(Radiograph::of_raster(decode_format(bytes, format, 1, limits)?.raster)),
+    })
+}
+
+/// Tells the format, decodes, and gives failures the name of the file.
+fn guarded<T>(bytes: &[u8], name: &Path, decode: impl FnOnce(Format) -> Result<T, Failure>) -> Result<T, ImageError> {
     let path = || name.to_path_buf();
     if bytes.is_empty() {
         return Err(ImageError::Empty { path: path() });
@@ -94,7 +107,7 @@ pub fn decode_picture(bytes: &[u8], name: &Path, channels: u8, limits: &Limits) 
         guess_format(bytes).ok_or_else(|| ImageError::NotAnImage { path: path(), found: describe_content(bytes) })?;
     let format_name = format_name(format);
     // One hostile file among thousands must not end the batch, should a decoder have a bug.
-    let outcome = catch_unwind(AssertUnwindSafe(|| decode_format(bytes, format, channels, limits)))
+    let outcome = catch_unwind(AssertUnwindSafe(|| decode(format)))
         .unwrap_or_else(|panic| Err(Failure::Damaged(panic_message(panic.as_ref()))));
     outcome.map_err(|failure| match failure {
         Failure::Damaged(detail) => ImageError::Damaged { path: path(), format: format_name, detail },

@@ -25,6 +25,7 @@ mod resize;
 mod samples;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::fmt::Write;
 use std::fs::File;
@@ -38,6 +39,7 @@ pub use decode::{Limits, Picture, decode, decode_picture};
 pub use error::ImageError;
 pub use gate::{Concern, Gate, GateMode, Views};
 pub use raster::Raster;
+pub use view::{GreyWindow, Radiograph};
 
 /// Raised whenever the same file may give other pixels; part of [`Preprocessing::fingerprint`].
 const ALGORITHM_VERSION: u32 = 1;

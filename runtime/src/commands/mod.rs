@@ -7,6 +7,7 @@ mod info;
 mod merge;
 mod model_path;
 mod search;
+mod serve;
 mod stop;
 mod verify;
 mod watch;
@@ -30,6 +31,8 @@ pub mod exit {
 pub enum Command {
     /// Draft reports for images, folders or CSV lists of images
     Generate(generate::Generate),
+    /// Serve a local page on which drafts become signed reports
+    Serve(Box<serve::Serve>),
     /// Join the results of a job's shards
     Merge(merge::Merge),
     /// Say what a bundle is: network, vocabulary, where it comes from
@@ -47,6 +50,7 @@ impl Command {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Generate(command) => command.run(),
+            Self::Serve(command) => command.run(),
             Self::Merge(command) => command.run(),
             Self::Info(command) => command.run(),
             Self::Verify(command) => command.run(),

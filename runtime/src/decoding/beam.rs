@@ -180,6 +180,11 @@ impl Search for Beam {
         Ok(if longest || self.settled() { Next::Done } else { Next::Step })
     }
 
+    fn said(&self) -> &[u32] {
+        let finished = self.finished.first().map(|hypothesis| &hypothesis.sequence);
+        self.live.first().map(|live| &live.said).or(finished).map_or(&[], |said| &said.tokens)
+    }
+
     fn finish(mut self: Box<Self>) -> Vec<Hypothesis> {
         self.finished.truncate(self.n_best);
         if self.finished.is_empty() {

@@ -58,6 +58,10 @@ impl Search for Greedy {
         Ok(if ended || self.said.tokens.len() >= self.longest { Next::Done } else { Next::Step })
     }
 
+    fn said(&self) -> &[u32] {
+        &self.said.tokens
+    }
+
     fn finish(self: Box<Self>) -> Vec<Hypothesis> {
         vec![Hypothesis { score: self.said.mean_log_probability(), sequence: self.said }]
     }

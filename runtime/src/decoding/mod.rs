@@ -4,6 +4,7 @@
 mod batch;
 mod beam;
 mod filters;
+mod followed;
 mod greedy;
 mod options;
 mod sampling;
@@ -16,6 +17,7 @@ mod step_model;
 pub use batch::{Admitted, Studies, run};
 pub use beam::Beam;
 pub use filters::Filters;
+pub use followed::{Followed, Follower};
 pub use greedy::Greedy;
 pub use options::{DecodingOptions, OptionsError, Sampling};
 pub use sampling::{Sample, study_seed};

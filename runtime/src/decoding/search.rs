@@ -70,6 +70,8 @@ pub struct Hypothesis {
 pub trait Search {
     /// Looks at a step, and says whether and how to go on.
     fn advance(&mut self, step: &StepView, changes: &mut Changes) -> Result<Next, StepError>;
+    /// Tokens that are said so far; a search that follows several hypotheses gives the best, and may revise it.
+    fn said(&self) -> &[u32];
     /// What was found, best first; at least one.
     fn finish(self: Box<Self>) -> Vec<Hypothesis>;
 }

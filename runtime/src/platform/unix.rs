@@ -1,6 +1,8 @@
 //! Linux and other Unix systems.
 
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// File name of ONNX Runtime.
 pub const ORT_LIBRARY: &str = "libonnxruntime.so";
@@ -15,4 +17,27 @@ pub const CUDA_DRIVER: &str = "libcuda.so.1";
 pub fn ort_library_in(folder: &Path) -> Option<PathBuf> {
     let versioned = format!("{ORT_LIBRARY}.{}", crate::onnxruntime::VERSION);
     [versioned.as_str(), ORT_LIBRARY].iter().map(|name| folder.join(name)).find(|path| path.is_file())
+}
+
+/// Where a user's data of this program lie: `$XDG_DATA_HOME/xreport`, else `~/.local/share/xreport`.
+pub fn data_folder() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")))?;
+    Some(base.join("xreport"))
+}
+
+/// Makes a folder, where it is not there, that nobody but its owner reads.
+pub fn make_private_folder(path: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Whether others than its owner may read a file.
+pub fn others_may_read(file: &std::fs::Metadata) -> bool {
+    file.mode() & 0o077 != 0
+}
+
+/// Has the desktop show an address.
+pub fn open_in_browser(address: &str) -> std::io::Result<()> {
+    let quiet = Stdio::null;
+    Command::new("xdg-open").arg(address).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn().map(drop)
 }

@@ -2,6 +2,7 @@
 //! demo and the long proofs.
 #![warn(missing_docs)]
 
+mod browser_checks;
 mod cache;
 mod demo;
 mod dist;

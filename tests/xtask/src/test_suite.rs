@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use crate::browser_checks;
 use crate::phases::{phase, succeeds};
 use crate::proofs::deps;
 use crate::python_checks;
@@ -55,6 +56,10 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
     let start = Instant::now();
     phase("native libraries", || setup::run(workspace, &setup::Options::default()))?;
     phase("Python's readers", || python_checks::ensure_or_say(workspace))?;
+    phase("a browser's driver", || {
+        browser_checks::ensure_or_say(workspace);
+        Ok(())
+    })?;
     let mut failed_checks = Vec::new();
     if !options.only_tests {
         for (title, check) in CHECKS {

@@ -18,10 +18,12 @@ mod samples;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use super::decode::{Failure, Limits};
 use super::gate::Concern;
 use super::raster::{Raster, widen};
+use super::view::Radiograph;
 use attributes::{Attributes, Photometric};
 use codec::{Samples, Syntax};
 
@@ -35,6 +37,46 @@ pub(super) struct Rendered {
 
 /// Renders the first frame of a DICOM file.
 pub(super) fn render_file(file: &[u8], channels: u8, limits: &Limits) -> Result<Rendered, Failure> {
+    with_first_frame(file, channels, limits, |decoded, attributes| {
+        let mut concerns = concerns(attributes);
+        let (width, height) = (u32::from(attributes.columns), u32::from(attributes.rows));
+        let raster = match decoded {
+            Samples::Stored(mut samples) => {
+                let remedies = render::render(&mut samples, attributes);
+                concerns.extend(remedies.slope.then_some(Concern::SlopeZero));
+                concerns.extend(remedies.window.then_some(Concern::WindowWidthZero));
+                Raster::new(width, height, 1, samples)
+            }
+            Samples::Rgb(samples) => Raster::new(width, height, 3, samples.into_iter().map(widen).collect()),
+        };
+        let raster = raster.ok_or_else(too_few)?;
+        Ok(Rendered { raster: raster.with_channels(channels).into_owned(), concerns })
+    })
+}
+
+/// The first frame of a DICOM file as it is stored, for a viewer.
+pub(super) fn view_file(file: &[u8], limits: &Limits) -> Result<Radiograph, Failure> {
+    with_first_frame(file, 1, limits, |decoded, attributes| match decoded {
+        Samples::Stored(samples) => view::view(samples, attributes).ok_or_else(too_few),
+        Samples::Rgb(samples) => {
+            let (width, height) = (u32::from(attributes.columns), u32::from(attributes.rows));
+            let raster = Raster::new(width, height, 3, samples.into_iter().map(widen).collect());
+            Ok(Radiograph::of_raster(raster.ok_or_else(too_few)?))
+        }
+    })
+}
+
+fn too_few() -> Failure {
+    Failure::Damaged("fewer pixels than the attributes say".to_owned())
+}
+
+/// Decodes the first frame within the limits and hands it on; `channels` is what it becomes there.
+fn with_first_frame<T>(
+    file: &[u8],
+    channels: u8,
+    limits: &Limits,
+    then: impl FnOnce(Samples, &Attributes) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let scanned = scan::scan(file, limits.max_memory / 4)?;
     let attributes = Attributes::read(&scanned.kept, scanned.encoding)?;
     let syntax = Syntax::of(&scanned.transfer_syntax)?;
@@ -45,18 +87,7 @@ pub(super) fn render_file(file: &[u8], channels: u8, limits: &Limits) -> Result<
     let raster_bytes = 2 * samples.max(u64::from(width) * u64::from(height) * u64::from(channels)) + 2 * samples;
     let working = inflated + raster_bytes + syntax.working_bytes() * samples;
     let _permit = limits.check(width, height, file.len(), working)?;
-    let mut concerns = concerns(&attributes);
-    let raster = match codec::decode(&scanned, &attributes)? {
-        Samples::Stored(mut samples) => {
-            let remedies = render::render(&mut samples, &attributes);
-            concerns.extend(remedies.slope.then_some(Concern::SlopeZero));
-            concerns.extend(remedies.window.then_some(Concern::WindowWidthZero));
-            Raster::new(width, height, 1, samples)
-        }
-        Samples::Rgb(samples) => Raster::new(width, height, 3, samples.into_iter().map(widen).collect()),
-    };
-    let raster = raster.ok_or_else(|| Failure::Damaged("fewer pixels than the attributes say".to_owned()))?;
-    Ok(Rendered { raster: raster.with_channels(channels).into_owned(), concerns })
+    then(codec::decode(&scanned, &attributes)?, &attributes)
 }
 
 /// What the attributes alone give rise to.

@@ -59,24 +59,24 @@ pub(super) fn render(stored: &mut [u16], attributes: &Attributes) -> Remedies {
 
 /// MONOCHROME1 shows its smallest value white (PS3.3, C.7.6.3.1.2). Presentation LUT Shape INVERSE says the same of it
 /// (C.11.6); with MONOCHROME2, which should not be, it is taken at its word.
-fn inverts(attributes: &Attributes) -> bool {
+pub(super) fn inverts(attributes: &Attributes) -> bool {
     attributes.photometric == Photometric::Monochrome1 || attributes.inverse
 }
 
 /// What each pattern of `bits_stored` bits stands for.
-fn stored_values(attributes: &Attributes) -> Vec<i32> {
+pub(super) fn stored_values(attributes: &Attributes) -> Vec<i32> {
     let patterns = 1i32 << attributes.bits_stored;
     (0..patterns)
         .map(|pattern| if attributes.signed && pattern >= patterns / 2 { pattern - patterns } else { pattern })
         .collect()
 }
 
-fn is_padding(value: i32, attributes: &Attributes) -> bool {
+pub(super) fn is_padding(value: i32, attributes: &Attributes) -> bool {
     attributes.padding.is_some_and(|(from, to)| (from..=to).contains(&value))
 }
 
 /// PS3.3, C.11.1: a table, or slope and intercept.
-fn modality_values(values: &[i32], attributes: &Attributes, remedies: &mut Remedies) -> Vec<f64> {
+pub(super) fn modality_values(values: &[i32], attributes: &Attributes, remedies: &mut Remedies) -> Vec<f64> {
     if let Some(lut) = &attributes.modality_lut {
         return values.iter().map(|&value| lut.look_up(f64::from(value))).collect();
     }
@@ -87,7 +87,7 @@ fn modality_values(values: &[i32], attributes: &Attributes, remedies: &mut Remed
 
 impl Lut {
     /// The entry of an input value; those outside take the first or last (PS3.3, C.11.1.1.1).
-    fn look_up(&self, value: f64) -> f64 {
+    pub(super) fn look_up(&self, value: f64) -> f64 {
         // Inputs are whole numbers but after a slope that is none.
         let index = (value - f64::from(self.first)).floor().clamp(0.0, (self.entries.len() - 1) as f64);
         f64::from(self.entries[index as usize])
@@ -96,7 +96,7 @@ impl Lut {
 
 impl Window {
     /// PS3.3, C.11.2.1.2.1: at least 1 for LINEAR; above 0 for the others (C.11.2.1.3).
-    fn is_usable(self) -> bool {
+    pub(super) fn is_usable(self) -> bool {
         match self.function {
             WindowFunction::Linear => self.width >= 1.0,
             WindowFunction::LinearExact | WindowFunction::Sigmoid => self.width > 0.0,
@@ -128,7 +128,7 @@ impl Window {
 
 /// The modality values between which all pixels but [`PERCENTILE`] thousandths at each end lie, by nearest rank. Padding
 /// does not count. Where both are one, the smallest and the largest value.
-fn percentiles(stored: &[u16], modality: &[f64], padded: &[bool]) -> (f64, f64) {
+pub(super) fn percentiles(stored: &[u16], modality: &[f64], padded: &[bool]) -> (f64, f64) {
     let mut counts = vec![0u64; modality.len()];
     for &sample in stored {
         counts[usize::from(sample)] += 1;

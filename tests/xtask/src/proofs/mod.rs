@@ -24,6 +24,7 @@ mod random;
 mod resume_kill;
 mod safetensors;
 mod score;
+mod serve;
 mod slim;
 mod train_peers;
 mod validate;
@@ -74,6 +75,11 @@ const PROOFS: &[Proof] = &[
         name: "batch-memory",
         about: "10,000 images take no more memory than 500 [--images N] [--bundle DIR]",
         run: batch_memory::run,
+    },
+    Proof {
+        name: "serve",
+        about: "the reading room under 32 callers, under kills between edit and signature, under steady load [--clients N] [--seconds S] [--kills N] [--steady S] [--workers N] [--images N] [--seed S] [--bundle DIR]",
+        run: serve::run,
     },
     Proof {
         name: "batch-bad-files",

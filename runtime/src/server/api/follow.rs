@@ -1,0 +1,125 @@
+//! Following a draft as it is written: server-sent events.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::Stream;
+use futures_util::stream::{once, unfold};
+use tokio::sync::watch::error::RecvError;
+
+use super::super::engine::Progress;
+use super::super::problem::Problem;
+use super::super::room::{Pending, Room};
+use super::super::study::Study;
+use super::Id;
+use super::studies::study;
+
+/// Follows a draft: `waiting` or `text` (the text so far, whole) as often as there is news, then one of `drafted` (the
+/// study), `failed` and `cancelled`, then the end. The data of each event is JSON.
+#[utoipa::path(
+    get, path = "/api/studies/{id}/events", params(("id" = String, Path)),
+    responses((status = 200, body = String, content_type = "text/event-stream"), (status = 401, body = Problem), (status = 404, body = Problem), (status = 410, body = Problem))
+)]
+pub async fn events(State(room): State<Arc<Room>>, Id(id): Id) -> Result<Response, Problem> {
+    if let Some(pending) = room.pending(&id) {
+        return Ok(stream(room, pending, false).into_response());
+    }
+    let study = study(room, id).await?;
+    let event = drafted(&study);
+    Ok(Sse::new(once(async move { Ok::<_, Infallible>(event) })).into_response())
+}
+
+/// Between two texts of a draft, at least.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// One who follows a draft.
+struct Listener {
+    room: Arc<Room>,
+    pending: Pending,
+    first: bool,
+    over: bool,
+    /// When the latest text went out.
+    told: Option<Instant>,
+    /// Whether the draft is wanted by this one alone.
+    owner: bool,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if self.owner && !self.over && !self.pending.progress.borrow().is_final() {
+            self.pending.cancelled.store(true, Ordering::Relaxed);
+            self.room.give_up(&self.pending.study.id);
+        }
+    }
+}
+
+/// The events of a study without a record; where the listener owns it, it is given up when he goes.
+pub fn stream(room: Arc<Room>, pending: Pending, owner: bool) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let listener = Listener { room, pending, first: true, over: false, told: None, owner };
+    let events = unfold(listener, async |mut listener| {
+        if listener.over {
+            return None;
+        }
+        // Whoever comes is told at once how far it is.
+        if !std::mem::take(&mut listener.first) && listener.news().await.is_err() {
+            return None;
+        }
+        let progress = listener.pending.progress.borrow_and_update().clone();
+        listener.over = progress.is_final();
+        if let Progress::Drafting(_) = progress {
+            listener.told = Some(Instant::now());
+        }
+        let event = listener.event(progress).await;
+        Some((Ok(event), listener))
+    });
+    Sse::new(events).keep_alive(KeepAlive::default())
+}
+
+impl Listener {
+    /// Waits for news: the end at once, more words not before eyes can tell them from the last ones. A draft of 60 tokens
+    /// would else cost 60 texts and as many writes, for each that follows it.
+    async fn news(&mut self) -> Result<(), RecvError> {
+        let progress = &mut self.pending.progress;
+        progress.changed().await?;
+        if let Some(told) = self.told {
+            // A sender that is gone has left its last word.
+            let pause = PAUSE.saturating_sub(told.elapsed());
+            let _ = tokio::time::timeout(pause, progress.wait_for(Progress::is_final)).await;
+        }
+        Ok(())
+    }
+
+    async fn event(&self, progress: Progress) -> Event {
+        let id = self.pending.study.id.clone();
+        match progress {
+            Progress::Waiting => named("waiting", &serde_json::json!({ "id": id })),
+            Progress::Drafting(tokens) => {
+                let text = self.room.words.words().text(&tokens);
+                named("text", &serde_json::json!({ "id": id, "text": text }))
+            }
+            Progress::Drafted => match study(Arc::clone(&self.room), id).await {
+                Ok(study) => drafted(&study),
+                Err(problem) => failed(&problem.error),
+            },
+            Progress::Cancelled => named("cancelled", &serde_json::json!({ "id": id })),
+            Progress::Failed(problem) => failed(&problem),
+        }
+    }
+}
+
+fn named(name: &str, data: &serde_json::Value) -> Event {
+    Event::default().event(name).data(data.to_string())
+}
+
+fn drafted(study: &Study) -> Event {
+    named("drafted", &serde_json::to_value(study).unwrap_or_default())
+}
+
+fn failed(problem: &str) -> Event {
+    named("failed", &serde_json::json!({ "error": problem }))
+}

@@ -1,0 +1,278 @@
+//! The model behind the server: a bounded queue, and threads that draft with the very loop of `xreport generate`.
+//!
+//! A worker begins a run over as many rows as studies wait. A full run goes on for as long as studies wait: a report that
+//! ends makes room for the next one. A narrower run takes no further study, so that the next can be wider. Finished drafts
+//! go to one recorder, which commits all that have come in at once.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+use crate::decoding::{Follower, Next};
+use crate::drafting::{Draft, Drafter, Study};
+
+/// How far a study has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// It waits for its turn.
+    Waiting,
+    /// The model has said these tokens so far.
+    Drafting(Vec<u32>),
+    /// The draft is in the records.
+    Drafted,
+    /// Nobody wants it any more.
+    Cancelled,
+    /// It cannot be drafted or recorded.
+    Failed(String),
+}
+
+impl Progress {
+    /// Whether nothing comes after it.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Drafted | Self::Cancelled | Self::Failed(_))
+    }
+}
+
+/// A study on its way to a draft.
+#[derive(Debug)]
+pub struct Job<T> {
+    /// Model input, `u8 [H, W, C]`.
+    pub pixels: Vec<u8>,
+    /// For the draws of a sampled report.
+    pub name: String,
+    /// Where those look who follow it.
+    pub progress: watch::Sender<Progress>,
+    /// Set when nobody wants it any more.
+    pub cancelled: Arc<AtomicBool>,
+    /// What the recorder needs.
+    pub record: T,
+    /// Its place in the queue, free again when it is done.
+    pub place: OwnedSemaphorePermit,
+}
+
+/// A draft on its way into the records.
+#[derive(Debug)]
+pub struct Finished<T> {
+    /// What the job carried.
+    pub record: T,
+    /// The draft; why there is none.
+    pub outcome: Result<Draft, String>,
+    /// To tell those who follow it.
+    pub progress: watch::Sender<Progress>,
+    /// Its place in the queue, free again when this goes.
+    pub place: OwnedSemaphorePermit,
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    jobs: VecDeque<Job<T>>,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Queue<T> {
+    waiting: Mutex<Waiting<T>>,
+    came: Condvar,
+}
+
+impl<T> Queue<T> {
+    fn lock(&self) -> MutexGuard<'_, Waiting<T>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next study that somebody still wants, and how many wait behind it; `None` when the queue is closed and empty.
+    fn next(&self) -> Option<(Job<T>, usize)> {
+        let mut waiting = self.lock();
+        loop {
+            if let Some(job) = take(&mut waiting) {
+                return Some((job, waiting.jobs.len()));
+            }
+            if waiting.closed {
+                return None;
+            }
+            waiting = self.came.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn try_next(&self) -> Option<Job<T>> {
+        take(&mut self.lock())
+    }
+}
+
+/// Passes over what nobody wants any more.
+fn take<T>(waiting: &mut Waiting<T>) -> Option<Job<T>> {
+    loop {
+        let job = waiting.jobs.pop_front()?;
+        if !job.cancelled.load(Ordering::Relaxed) {
+            return Some(job);
+        }
+        job.progress.send_replace(Progress::Cancelled);
+    }
+}
+
+/// Queue, workers and recorder.
+#[derive(Debug)]
+pub struct Engine<T> {
+    queue: Arc<Queue<T>>,
+    /// Workers that can still draft.
+    able: Arc<AtomicUsize>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl<T: Send + 'static> Engine<T> {
+    /// Starts a thread for each drafter, and one that hands what is finished to `record`, several at once where they come
+    /// so fast.
+    pub fn start(
+        drafters: Vec<Drafter>,
+        batch_size: usize,
+        record: impl Fn(Vec<Finished<T>>) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let waiting = Mutex::new(Waiting { jobs: VecDeque::new(), closed: false });
+        let queue = Arc::new(Queue { waiting, came: Condvar::new() });
+        let able = Arc::new(AtomicUsize::new(drafters.len()));
+        let (to_recorder, finished) = channel();
+        let mut threads = Vec::new();
+        for drafter in drafters {
+            let worker = Worker { drafter, batch_size, queue: Arc::clone(&queue), finished: to_recorder.clone() };
+            let able = Arc::clone(&able);
+            let thread = std::thread::Builder::new().name("drafting".into());
+            threads.push(thread.spawn(move || {
+                let _less = OneLess(able);
+                worker.work();
+            })?);
+        }
+        drop(to_recorder);
+        let thread = std::thread::Builder::new().name("recording".into());
+        threads.push(thread.spawn(move || record_all(&finished, record))?);
+        Ok(Self { queue, able, threads: Mutex::new(threads) })
+    }
+
+    /// Puts a study at the end of the queue, whose room its place stands for.
+    pub fn submit(&self, job: Job<T>) {
+        let mut waiting = self.queue.lock();
+        if waiting.closed {
+            job.progress.send_replace(Progress::Cancelled);
+            return;
+        }
+        waiting.jobs.push_back(job);
+        drop(waiting);
+        self.queue.came.notify_one();
+    }
+
+    /// Studies that wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.queue.lock().jobs.len()
+    }
+
+    /// Whether all workers are there.
+    pub fn is_able(&self) -> bool {
+        self.able.load(Ordering::Relaxed) > 0
+    }
+
+    /// Takes nothing more, finishes what is there, and returns when all is recorded.
+    pub fn finish(&self) {
+        self.queue.lock().closed = true;
+        self.queue.came.notify_all();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A worker that panicked has said so itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Counts a worker out, however it ends.
+struct OneLess(Arc<AtomicUsize>);
+
+impl Drop for OneLess {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+struct Worker<T> {
+    drafter: Drafter,
+    batch_size: usize,
+    queue: Arc<Queue<T>>,
+    finished: Sender<Finished<T>>,
+}
+
+/// A job that is being drafted.
+struct AtWork<T> {
+    record: T,
+    progress: watch::Sender<Progress>,
+    cancelled: Arc<AtomicBool>,
+    place: OwnedSemaphorePermit,
+}
+
+impl<T> Worker<T> {
+    fn work(mut self) {
+        while let Some((first, behind)) = self.queue.next() {
+            let together = (behind + 1).min(self.batch_size);
+            self.run(first, together);
+        }
+    }
+
+    /// One run of the loop.
+    fn run(&mut self, first: Job<T>, together: usize) {
+        let Self { drafter, batch_size, queue, finished } = self;
+        let at_work = std::cell::RefCell::new(HashMap::new());
+        let (mut first, mut given) = (Some(first), 0);
+        let mut next = || {
+            let more = together == *batch_size || given < together;
+            let job = first.take().or_else(|| more.then(|| queue.try_next()).flatten())?;
+            let Job { pixels, name, progress, cancelled, record, place } = job;
+            let ear = Ear { progress: progress.clone(), cancelled: Arc::clone(&cancelled) };
+            at_work.borrow_mut().insert(given, AtWork { record, progress, cancelled, place });
+            given += 1;
+            Some((Study { name, pixels }, Some(Box::new(ear) as Box<dyn Follower>)))
+        };
+        let outcome = drafter.draft_followed(together, &mut next, &mut |index, draft| {
+            let Some(AtWork { record, progress, cancelled, place }) = at_work.borrow_mut().remove(&index) else {
+                return;
+            };
+            if cancelled.load(Ordering::Relaxed) {
+                progress.send_replace(Progress::Cancelled);
+                return;
+            }
+            // The recorder goes last.
+            let _ = finished.send(Finished { record, outcome: Ok(draft), progress, place });
+        });
+        if let Err(error) = outcome {
+            for (_, AtWork { record, progress, place, .. }) in at_work.into_inner() {
+                let outcome = Err(error.to_string());
+                let _ = finished.send(Finished { record, outcome, progress, place });
+            }
+        }
+    }
+}
+
+fn record_all<T>(finished: &Receiver<Finished<T>>, record: impl Fn(Vec<Finished<T>>)) {
+    while let Ok(first) = finished.recv() {
+        record(std::iter::once(first).chain(finished.try_iter()).collect());
+    }
+}
+
+/// Hears a report for those who follow it, and tells the search when nobody wants it.
+struct Ear {
+    progress: watch::Sender<Progress>,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl Follower for Ear {
+    fn hear(&mut self, tokens: &[u32]) -> Next {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Next::Done;
+        }
+        self.progress.send_modify(|progress| match progress {
+            // A greedy report only grows.
+            Progress::Drafting(said) if tokens.starts_with(said) => said.extend_from_slice(&tokens[said.len()..]),
+            other => *other = Progress::Drafting(tokens.to_vec()),
+        });
+        Next::Step
+    }
+}
