@@ -198,7 +198,7 @@ impl Generate {
             let usable = drafter.guess_ahead(bundle, &session, Guessing::default())?;
             ensure!(
                 usable,
-                "--guess-ahead: a bundle that was exported with --ngrams expected, and a variant for the CPU, found variant {}",
+                "--guess-ahead: variant fp32-cpu of a bundle that was exported with --ngrams expected, found variant {}\nhint: --precision fp32; in 8 bits guessing could change a text",
                 drafter.model().variant()
             );
         }

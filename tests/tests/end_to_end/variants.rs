@@ -121,15 +121,17 @@ fn neighbours_order_and_threads_change_nothing() {
 #[test]
 fn guessing_ahead_changes_no_text() {
     let place = with_variants();
-    for precision in ["fp32", "int8"] {
-        let options = format!("--precision {precision} --batch-size 1");
-        let plain = said(&place, &options, false);
-        let guessed = said(&place, &format!("{options} --guess-ahead"), false);
-        assert_eq!(plain.len(), guessed.len());
-        for (plain, guessed) in plain.iter().zip(&guessed) {
-            assert_eq!(plain[..2], guessed[..2], "{precision}");
-        }
+    let options = "--precision fp32 --batch-size 1";
+    let plain = said(&place, options, false);
+    let guessed = said(&place, &format!("{options} --guess-ahead"), false);
+    assert_eq!(plain.len(), guessed.len());
+    for (plain, guessed) in plain.iter().zip(&guessed) {
+        assert_eq!(plain[..2], guessed[..2]);
     }
+    // In 8 bits it could change one, and is not to be had.
+    let line = "generate data/images --model model --out no.csv --guess-ahead --batch-size 1 --precision int8";
+    let run = place.xreport(line).expect_code(2);
+    assert!(run.stderr.contains("found variant int8-cpu\nhint: --precision fp32"), "{run}");
     let run = place.xreport("generate data/images --model model --out no.csv --guess-ahead").expect_code(2);
     assert!(run.stderr.contains("--batch-size 1"), "{run}");
     // Eight studies say each text: too few for a table that names no one.

@@ -10,7 +10,7 @@ use xreport_models::bundle::{
 
 use super::{Trained, card};
 use crate::network::{LayerInputs, StepForm, StepInputs, Weights, tensor_values};
-use crate::onnx::{FAST_BLOCK, GraphBuilder, GraphTarget, LinearForm, SAME_BITS_BLOCK, Value, WeightFile};
+use crate::onnx::{GraphBuilder, GraphTarget, LinearForm, Value, WeightFile};
 
 const ENCODER: &str = "encoder.onnx";
 const WEIGHTS: &str = "weights.bin";
@@ -27,7 +27,8 @@ struct Form {
     decoder: &'static str,
     step: StepForm,
     linear: LinearForm,
-    /// File of the verifier, where a table of n-grams gives it something to verify.
+    /// File of the verifier, where a table of n-grams gives it something to verify. In float32 alone: several tokens at once
+    /// differ from one by one in the last bit, which rounding to 8 bits can make a hundredth of a logit.
     verifier: Option<&'static str>,
     from_batch_size: usize,
 }
@@ -59,8 +60,8 @@ const FORMS: [Form; 5] = [
         variant: "int8-cpu",
         precision: Precision::Int8,
         decoder: "decoder-int8.onnx",
-        linear: LinearForm::Blocks { longest: FAST_BLOCK },
-        verifier: Some("verifier-int8.onnx"),
+        linear: LinearForm::Blocks,
+        verifier: None,
         ..FP32
     },
     Form {
@@ -202,8 +203,7 @@ fn decoder(
     };
     let floats = form.precision.floats();
     let wanted = GraphInterface::decoder(&trained.network.config.architecture, floats);
-    let linear = linear(trained, form);
-    let mut graph = GraphBuilder::new("decoder", target, file).with_linear_form(linear).with_floats(floats);
+    let mut graph = GraphBuilder::new("decoder", target, file).with_linear_form(form.linear).with_floats(floats);
     let inputs: Vec<Value> = wanted.inputs.iter().map(|spec| graph.input(spec)).collect();
     let outputs = trained.network.text.emit_step(&mut graph, weights, form.step, &step_inputs(&wanted, &inputs));
     finish(graph, &outputs, &wanted, id)
@@ -218,22 +218,12 @@ fn verifier(
 ) -> (GraphInterface, Vec<u8>) {
     let floats = form.precision.floats();
     let wanted = GraphInterface::verifier(&trained.network.config.architecture, floats);
-    let linear = linear(trained, form);
     let mut graph =
-        GraphBuilder::new("verifier", GraphTarget::OPSET_20, file).with_linear_form(linear).with_floats(floats);
+        GraphBuilder::new("verifier", GraphTarget::OPSET_20, file).with_linear_form(form.linear).with_floats(floats);
     let inputs: Vec<Value> = wanted.inputs.iter().map(|spec| graph.input(spec)).collect();
     let places = &inputs[place(&wanted.inputs, interface::PLACES)];
     let outputs = trained.network.text.emit_verifier(&mut graph, weights, places, &step_inputs(&wanted, &inputs));
     finish(graph, &outputs, &wanted, id)
-}
-
-/// How the form's linear layers are written. Where several tokens are verified at once, they must come out as they do one by
-/// one: guessing ahead changes no text.
-fn linear(trained: &Trained, form: &Form) -> LinearForm {
-    match form.linear {
-        LinearForm::Blocks { .. } if trained.ngrams.is_some() => LinearForm::Blocks { longest: SAME_BITS_BLOCK },
-        linear => linear,
-    }
 }
 
 /// The declared inputs by their parts in the step.

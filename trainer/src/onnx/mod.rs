@@ -7,5 +7,5 @@ mod weights;
 
 pub use graph::{GraphBuilder, GraphTarget, Value};
 pub use ops::StepNames;
-pub use quantize::{FAST_BLOCK, LinearForm, SAME_BITS_BLOCK};
+pub use quantize::LinearForm;
 pub use weights::WeightFile;

@@ -13,22 +13,16 @@ use super::graph::{GraphBuilder, Node, Value};
 pub enum LinearForm {
     /// `MatMul` with float weights.
     Float,
-    /// com.microsoft `MatMulNBits`: 8-bit weights in blocks along the inputs, each with a scale. One node, fastest for one
-    /// row.
-    Blocks {
-        /// Longest block, a power of two: [`FAST_BLOCK`] or [`SAME_BITS_BLOCK`].
-        longest: usize,
-    },
+    /// com.microsoft `MatMulNBits`: 8-bit weights in blocks of up to 128 along the inputs, each with a scale. One node,
+    /// fastest for one row; for one alone, since its kernels for one and for several differ in the last bit.
+    Blocks,
     /// `MatMulInteger`: 8-bit weights with a scale per output. More nodes, fastest for several rows.
     Rows,
 }
 
-/// Longest block where there is one row alone: of 32, 64, 128 and 256 a step took 1.80, 1.49, 1.28 and 1.24 ms (d 512,
-/// V 30,522, one thread), and a longer block rounds more coarsely.
-pub const FAST_BLOCK: usize = 128;
-/// Longest block with which the kernels for one row and for several give the same bits (ONNX Runtime 1.30, AVX-512). With
-/// 128 they differ in the last one, which another layer's rounding to 8 bits makes a hundredth of a logit.
-pub const SAME_BITS_BLOCK: usize = 64;
+/// Longest block: of 32, 64, 128 and 256 a step of one row took 1.80, 1.49, 1.28 and 1.24 ms (d 512, V 30,522, one thread),
+/// and a longer block rounds more coarsely.
+const LONGEST_BLOCK: usize = 128;
 const SHORTEST_BLOCK: usize = 16;
 /// A weight of 0 is stored as this.
 const ZERO: f32 = 128.0;
@@ -53,8 +47,8 @@ pub struct Blocks {
 impl Blocks {
     /// Quantises `f32 [outputs, inputs]`. In each block the weight of largest magnitude becomes exactly -128, so that
     /// the whole range is used, as ONNX Runtime's own quantiser does it.
-    pub fn quantise(weights: &[f32], inputs: usize, longest: usize) -> Self {
-        let block = block_length(inputs, longest);
+    pub fn quantise(weights: &[f32], inputs: usize) -> Self {
+        let block = block_length(inputs);
         let count = inputs.div_ceil(block);
         let mut quantised = Self { block, count, values: Vec::new(), scales: Vec::new() };
         for row in weights.chunks(inputs) {
@@ -81,9 +75,9 @@ impl Blocks {
     }
 }
 
-/// The longest power of two up to `longest` that divides `inputs`; where none does, the last block is padded.
-fn block_length(inputs: usize, longest: usize) -> usize {
-    let lengths = std::iter::successors(Some(longest), |length| Some(length / 2));
+/// The longest power of two up to [`LONGEST_BLOCK`] that divides `inputs`; where none does, the last block is padded.
+fn block_length(inputs: usize) -> usize {
+    let lengths = std::iter::successors(Some(LONGEST_BLOCK), |length| Some(length / 2));
     let mut fitting =
         lengths.take_while(|&length| length >= SHORTEST_BLOCK).filter(|length| inputs.is_multiple_of(*length));
     fitting.next().unwrap_or(SHORTEST_BLOCK)
@@ -122,7 +116,7 @@ impl GraphBuilder<'_> {
     pub fn linear(&mut self, x: &Value, weights: &[f32], bias: &[f32], name: Option<&str>) -> Value {
         match self.linear_form() {
             LinearForm::Float => self.float_linear(x, weights, bias, name),
-            LinearForm::Blocks { longest } => self.block_linear(x, weights, bias, longest, name),
+            LinearForm::Blocks => self.block_linear(x, weights, bias, name),
             LinearForm::Rows => self.row_linear(x, weights, bias, name),
         }
     }
@@ -135,9 +129,9 @@ impl GraphBuilder<'_> {
         self.sum(&product, &bias, name)
     }
 
-    fn block_linear(&mut self, x: &Value, weights: &[f32], bias: &[f32], longest: usize, name: Option<&str>) -> Value {
+    fn block_linear(&mut self, x: &Value, weights: &[f32], bias: &[f32], name: Option<&str>) -> Value {
         let [inputs, outputs] = [x.fixed(-1), bias.len() as i64];
-        let quantised = Blocks::quantise(weights, inputs as usize, longest);
+        let quantised = Blocks::quantise(weights, inputs as usize);
         let [block, count] = [quantised.block as i64, quantised.count as i64];
         let values = self.bytes(&[outputs, count, block], quantised.values);
         let scales = self.weight(&[outputs, count], &quantised.scales);
@@ -213,7 +207,7 @@ mod tests {
     fn blocks_use_the_whole_range_and_err_by_half_a_step_at_most() {
         for inputs in [16, 20, 96, 128] {
             let weights = weights(3 * inputs);
-            let blocks = Blocks::quantise(&weights, inputs, FAST_BLOCK);
+            let blocks = Blocks::quantise(&weights, inputs);
             assert_eq!(blocks.values.len(), 3 * blocks.count * blocks.block, "{inputs} inputs");
             assert!(blocks.values.chunks(blocks.block).all(|block| block.contains(&0)), "the largest weight is -128");
             for (place, (found, expected)) in blocks.dequantise(inputs).iter().zip(&weights).enumerate() {
@@ -224,13 +218,13 @@ mod tests {
                 assert!((found - expected).abs() <= scale.abs() * most, "{found} for {expected}");
             }
         }
-        assert_eq!((block_length(96, 128), block_length(512, 128), block_length(512, 64)), (32, 128, 64));
-        assert_eq!(block_length(20, 64), SHORTEST_BLOCK, "the last block is padded");
+        assert_eq!(block_length(96), 32);
+        assert_eq!(block_length(20), SHORTEST_BLOCK, "the last block is padded");
     }
 
     #[test]
     fn zeros_stay_zeros() {
-        let blocks = Blocks::quantise(&[0.0; 32], 16, FAST_BLOCK);
+        let blocks = Blocks::quantise(&[0.0; 32], 16);
         assert!(blocks.values.iter().all(|&value| value == 128) && blocks.dequantise(16).iter().all(|&w| w == 0.0));
         assert_eq!(Rows::quantise(&[0.0; 32], 16).values, [0; 32]);
     }
