@@ -50,8 +50,8 @@ fn events_come_in_order_and_the_text_only_grows() {
     let server = Server::start(folder.path(), &[]);
     let headers = [("Accept", "text/event-stream"), ("X-File-Name", "a.pgm")];
     // The whole draft may overtake its first words where the machine is busy.
-    let streams = (0..20).map(|seed| server.ask("POST", "/api/studies", &headers, &pgm(seed)));
-    let streamed = streams.into_iter().find(|streamed| streamed.text().contains("event: text")).expect("words");
+    let mut streams = (0..20).map(|seed| server.ask("POST", "/api/studies", &headers, &pgm(seed)));
+    let streamed = streams.find(|streamed| streamed.text().contains("event: text")).expect("words");
     assert_eq!(streamed.header("content-type").as_deref(), Some("text/event-stream"));
     let events = events(&streamed.text());
     let names: Vec<&str> = events.iter().map(|(name, _)| name.as_str()).collect();
@@ -65,7 +65,7 @@ fn events_come_in_order_and_the_text_only_grows() {
     let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
     let (drafted, written) = texts.split_last().expect("the draft has a text");
     assert!(written.windows(2).all(|pair| letters(pair[1]).starts_with(&letters(pair[0]))), "{written:?}");
-    assert_eq!(letters(written[written.len() - 1]), letters(drafted));
+    assert!(letters(drafted).starts_with(&letters(written[written.len() - 1])), "{written:?}, then {drafted}");
     // Whoever comes later gets the draft at once.
     let (_, study) = events.last().unwrap();
     let later = self::events(&server.get(&format!("{}/events", address_of(study))).text());
