@@ -122,8 +122,10 @@ fn a_caller_that_goes_takes_his_draft_with_him() {
         assert!(Instant::now() < until, "places are given back");
     }
     let (drafted, cancelled) = (server.metric("drafts_total"), server.metric("drafts_cancelled_total"));
-    // One that was nearly done when its caller went may have been finished.
-    assert!(cancelled >= 4.0 && (drafted + cancelled - 8.0).abs() < 0.5, "{drafted} drafted, {cancelled} cancelled");
+    // One that was nearly done when its caller went may have been finished, and one that was given up while it was being
+    // recorded counts as both.
+    let said = format!("{drafted} drafted, {cancelled} cancelled");
+    assert!((4.0..8.5).contains(&cancelled) && drafted + cancelled > 7.5, "{said}");
     assert_eq!(server.get("/api/studies").json().as_array().unwrap().len(), drafted as usize);
 }
 

@@ -68,13 +68,15 @@ fn training_runs_on_dicom_and_its_pixels_are_the_runtimes() {
     let manifest = place.json("run/bundle/bundle.json");
     assert_eq!(manifest["preprocessing"]["dicom"], "voi-or-percentile-1");
 
-    // The trainer keeps its pixels in a cache: JSON that names them, then the pixels (see trainer/src/data/cache.rs).
+    // The trainer keeps its pixels in a cache: after 8 bytes the pixels, then JSON that names them, its digest and its length
+    // (see trainer/src/data/cache.rs).
     let preprocessing = Bundle::load(&place.path("run/bundle")).unwrap().manifest().preprocessing.clone();
     let cache = place.files("data/.xreport-cache").pop().unwrap();
     let cache = fs::read(place.path("data/.xreport-cache").join(cache)).unwrap();
-    let length = u64::from_le_bytes(cache[8..16].try_into().unwrap()) as usize;
-    let index: Value = serde_json::from_slice(&cache[48..48 + length]).unwrap();
-    let pixels = cache[48 + length..].chunks_exact(preprocessing.len());
+    let trailer = cache.len() - 40;
+    let length = u64::from_le_bytes(cache[trailer + 32..].try_into().unwrap()) as usize;
+    let index: Value = serde_json::from_slice(&cache[trailer - length..trailer]).unwrap();
+    let pixels = cache[8..trailer - length].chunks_exact(preprocessing.len());
     let entries = index["entries"].as_array().unwrap();
     assert_eq!((entries.len(), pixels.len()), (12, 12));
     for (entry, trained) in entries.iter().zip(pixels) {

@@ -140,7 +140,7 @@ fn ctrl_c_in_an_epoch_saves_and_says_how_to_go_on() {
 
 #[cfg(unix)]
 #[test]
-fn kills_leave_a_checkpoint_that_loads_and_lose_no_more_than_since_the_last_save() {
+fn kills_leave_a_checkpoint_that_loads_and_lose_no_more_than_since_the_last_saves() {
     let place = beside_the_long_run();
     let every = 5;
     let killed = (0..ATTEMPTS).any(|_| {
@@ -151,7 +151,9 @@ fn kills_leave_a_checkpoint_that_loads_and_lose_no_more_than_since_the_last_save
             line = "resume parts";
             let saved = last(&place, "parts").number("step");
             let told = *steps(&metrics(place.path("parts"))).last().unwrap();
-            assert!(saved >= (told - 1) / every * every, "step {told} was done, step {saved} is saved\n{run}");
+            // The last save may still have been on its way to the disk; the next one waits for it.
+            let least = ((told - 1) / every).saturating_sub(1) * every;
+            assert!(saved >= least, "step {told} was done, step {saved} is saved\n{run}");
             run.code.is_none()
         })
     });
