@@ -67,13 +67,15 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal in `folder` for a run that stands at step `step`; lines of later steps, which a killed run left
-    /// and a resumed one will write again, are dropped.
-    pub fn open(folder: &Path, step: u64, total: u64, tensorboard: bool) -> anyhow::Result<Self> {
+    /// Opens the journal in `folder` for a run that stands at step `step` and has finished `epochs`; lines of later steps and
+    /// epochs, which a killed run left and a resumed one will write again, are dropped.
+    pub fn open(folder: &Path, step: u64, epochs: usize, total: u64, tensorboard: bool) -> anyhow::Result<Self> {
         let path = folder.join(METRICS);
         let kept: Vec<String> = lines(&path)?
             .into_iter()
             .filter(|line| line.step() <= step)
+            // A state saved at an epoch's last step validates once more.
+            .filter(|line| step >= total || !matches!(line, Line::Epoch(record) if record.epoch > epochs))
             .map(|line| serde_json::to_string(&line).expect("a record holds only numbers") + "\n")
             .collect();
         write_file(&path, kept.concat().as_bytes())?;

@@ -200,7 +200,7 @@ fn complete(mut run: Run, data: &Data, stop_after: Option<usize>) -> anyhow::Res
     clear_leftovers(&run.folder)?;
     let stop = interrupt::flag()?;
     let tensorboard = run.state.settings.training.use_tensorboard;
-    let mut journal = Journal::open(&run.folder, run.state.step, total, tensorboard)?;
+    let mut journal = Journal::open(&run.folder, run.state.step, run.state.epoch, total, tensorboard)?;
     let outcome = run.proceed(data, &mut journal, &stop, stop_after);
     let name = folder_name(&run.folder);
     journal.close(&format!("Training of {name}"))?;
