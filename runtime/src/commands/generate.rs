@@ -44,7 +44,7 @@ const CHANGE_NO_ROW: [&str; 11] =
 pub struct Generate {
     /// Images, folders (searched whole) or CSV files with a column of paths [default: generation/input_images]
     pub inputs: Vec<PathBuf>,
-    /// Bundle folder or checkpoint folder [default: the newest checkpoint's bundle, else models/demo]
+    /// Bundle folder or checkpoint folder [default: the newest checkpoint's bundle, else models/radiographs or models/demo]
     #[arg(long, value_name = "BUNDLE")]
     model: Option<PathBuf>,
     /// Where the results go: a folder for txt, a file for csv and jsonl

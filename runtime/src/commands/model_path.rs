@@ -6,20 +6,21 @@ use anyhow::bail;
 
 /// Where xreport-train leaves checkpoints.
 const CHECKPOINTS: &str = "checkpoints";
-/// The bundle that comes with the project.
-const DEMO: &str = "models/demo";
+/// The bundles that come with the project: the one that has seen radiographs, and the one that has seen drawings alone.
+const OWN: [&str; 2] = ["models/radiographs", "models/demo"];
 
-/// The bundle folder to use: the one named; else the newest checkpoint's; else the demo bundle of the project.
+/// The bundle folder to use: the one named; else the newest checkpoint's; else the project's own.
 pub fn resolve(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     if let Some(path) = named {
         return Ok(path.to_path_buf());
     }
-    if let Some(path) = newest_checkpoint(Path::new(CHECKPOINTS)).or_else(demo_bundle) {
+    if let Some(path) = newest_checkpoint(Path::new(CHECKPOINTS)).or_else(own_bundle) {
         eprintln!("model: `{}` (name another with --model)", path.display());
         return Ok(path);
     }
     bail!(
-        "no model found: neither a checkpoint with a bundle in `{CHECKPOINTS}/` nor `{DEMO}`\nhint: name a bundle with --model"
+        "no model found: neither a checkpoint with a bundle in `{CHECKPOINTS}/` nor `{}`\nhint: name a bundle with --model",
+        OWN.join("`, `")
     )
 }
 
@@ -35,9 +36,13 @@ fn newest_checkpoint(folder: &Path) -> Option<PathBuf> {
         .map(|(_, path)| path)
 }
 
-/// The demo bundle in the working folder, or in a source tree or a deployed folder around this program.
-fn demo_bundle() -> Option<PathBuf> {
+/// The project's own bundle in the working folder, or in a source tree or a deployed folder around this program; of
+/// several, the one that has seen radiographs.
+fn own_bundle() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
-    let around = program.ancestors().skip(1).take(4).map(|folder| folder.join(DEMO));
-    std::iter::once(PathBuf::from(DEMO)).chain(around).find(|path| path.join("bundle.json").is_file())
+    let places: Vec<PathBuf> =
+        std::iter::once(PathBuf::new()).chain(program.ancestors().skip(1).take(4).map(Path::to_path_buf)).collect();
+    let found =
+        |bundle: &str| places.iter().map(|place| place.join(bundle)).find(|path| path.join("bundle.json").is_file());
+    OWN.into_iter().find_map(found)
 }

@@ -30,7 +30,7 @@ const MIB: usize = 1024 * 1024;
 /// ends it when what is under way is finished.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Bundle folder or checkpoint folder [default: the newest checkpoint's bundle, else models/demo]
+    /// Bundle folder or checkpoint folder [default: the newest checkpoint's bundle, else models/radiographs or models/demo]
     #[arg(long, value_name = "BUNDLE")]
     model: Option<PathBuf>,
     /// Port; 0 takes any that is free

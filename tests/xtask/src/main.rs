@@ -13,6 +13,8 @@ mod pins;
 mod prerequisites;
 mod proofs;
 mod python_checks;
+mod radiographs;
+mod recipe;
 mod setup;
 mod summary;
 mod test_suite;
@@ -39,6 +41,8 @@ usage: cargo xtask COMMAND
                     check the formatting, the lints and the dependency rules, then run all tests;
                     ARGS go to `cargo test`
   demo [--quick]    set up, build, draw a data set, train, export, generate and evaluate
+  radiographs PNEUMONIA NIH [--out DIR]
+                    train, test and export the bundle that has seen real radiographs: the folders of the two corpora
   dist [--bundle DIR] [--no-deb]
                     a folder to copy to other machines, its .tar.gz, and a .deb where cargo-deb is installed
   prove --list      name the long proofs
@@ -73,6 +77,7 @@ fn run(arguments: &[String]) -> Result<bool> {
         "setup" => setup::run(&workspace, &setup::Options::parse(rest)?).map(|()| true),
         "test" => test_suite::run(&workspace, &test_suite::Options::parse(rest)?),
         "demo" => demo::run(&workspace, &demo::Options::parse(rest)?).map(|()| true),
+        "radiographs" => radiographs::run(&workspace, &radiographs::Options::parse(rest)?).map(|()| true),
         "dist" => dist::run(&workspace, &dist::Options::parse(rest)?),
         "prove" => proofs::run(&workspace, rest),
         other => bail!("`{other}` is not a command\n{USAGE}"),

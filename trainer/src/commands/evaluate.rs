@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use xreport_runtime::device::{DeviceRequest, PrecisionRequest};
-use xreport_trainer::evaluation::{EvaluateRequest, Evaluation, evaluate};
+use xreport_trainer::evaluation::{EvaluateRequest, Evaluation, Mask, Measured, evaluate};
 
 use super::paths;
 use super::settings::SettingsSource;
@@ -24,6 +24,13 @@ pub struct Evaluate {
     /// Data set that the model was trained on, for the baselines [default: the studies of DIR that are not evaluated]
     #[arg(long, value_name = "DIR")]
     training: Option<PathBuf>,
+    /// Words that every report affirms, or denies behind "no", such as "evidence of pneumonia": how well the drafts answer,
+    /// over all studies and by the columns `source`, `view` and `age`
+    #[arg(long, value_name = "WORDS")]
+    statement: Option<String>,
+    /// Cover a part of every image, to see whether the score hangs on it
+    #[arg(long, value_enum)]
+    mask: Option<Mask>,
     /// results.json of another evaluation, to set beside this one
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
@@ -51,6 +58,8 @@ impl Evaluate {
             csv: self.csv,
             settings: if self.settings.is_named() { Some(self.settings.read()?) } else { None },
             training: self.training,
+            statement: self.statement,
+            mask: self.mask,
             against: self.against,
             out: self.out,
             device: self.device,
@@ -75,6 +84,7 @@ fn print_table(evaluation: &Evaluation) {
         tokens.accuracy, tokens.perplexity, tokens.loss, evaluation.exact_reports
     );
     print_baselines(evaluation);
+    print_statement(evaluation);
     let Some(results) = &evaluation.observations else { return };
     println!("\n{:<24} {:>7} {:>10} {:>7} {:>7}", "claims against truth", "F1", "precision", "recall", "side");
     for (name, scores) in [
@@ -96,6 +106,44 @@ fn print_table(evaluation: &Evaluation) {
             rates.precision,
             rates.recall,
             rates.support
+        );
+    }
+}
+
+fn print_statement(evaluation: &Evaluation) {
+    let Some(statement) = &evaluation.statement else { return };
+    let shown = |found: Option<Measured>| found.map_or_else(|| "-".to_owned(), |found| format!("{:.3}", found.value));
+    println!(
+        "\n{:<28} {:>7} {:>22} {:>22} {:>9} {:>11} {:>11} {:>8} {:>10}",
+        format!("\"{}\"", statement.words),
+        "studies",
+        "area",
+        "accuracy",
+        "balanced",
+        "sensitivity",
+        "specificity",
+        "nearest",
+        "most usual"
+    );
+    for group in &statement.groups {
+        let model = &group.model;
+        let with_interval = |found: Option<Measured>| {
+            found.map_or_else(
+                || "-".to_owned(),
+                |Measured { value, interval }| format!("{value:.3} ({:.3}-{:.3})", interval.low, interval.high),
+            )
+        };
+        println!(
+            "{:<28} {:>7} {:>22} {:>22} {:>9} {:>11} {:>11} {:>8} {:>10.3}",
+            group.name,
+            group.studies,
+            with_interval(model.area),
+            with_interval(Some(model.accuracy)),
+            shown(model.balanced),
+            shown(model.sensitivity),
+            shown(model.specificity),
+            shown(group.nearest.balanced),
+            group.constant.accuracy.value
         );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args;
 use xreport_models::bundle::{Agreement, Precision};
 use xreport_trainer::export::{ExportOptions, export_checkpoint};
@@ -26,6 +27,9 @@ pub struct Export {
     /// share), from which `xreport generate --guess-ahead` guesses tokens
     #[arg(long)]
     ngrams: bool,
+    /// Markdown file that the model card shall close with: what the model was evaluated on, what it cannot do
+    #[arg(long, value_name = "FILE")]
+    card_notes: Option<PathBuf>,
 }
 
 impl Export {
@@ -34,7 +38,11 @@ impl Export {
         let mut precisions = self.precision;
         precisions.sort_by_key(|precision| precision.as_str());
         precisions.dedup();
-        let options = ExportOptions { texts: self.texts, precisions, ngrams: self.ngrams };
+        let read = |path: PathBuf| {
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read the card's notes `{}`", path.display()))
+        };
+        let card_notes = self.card_notes.map(read).transpose()?;
+        let options = ExportOptions { texts: self.texts, precisions, ngrams: self.ngrams, card_notes };
         let (manifest, verified) = export_checkpoint(&checkpoint, &self.out, &options)?;
         println!("bundle `{}` ({}) -> {}", manifest.name, manifest.id, self.out.display());
         for (variant, agreement) in &verified.agreements {

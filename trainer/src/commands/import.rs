@@ -26,6 +26,8 @@ pub enum Import {
     Pneumonia(Pneumonia),
     /// Any CSV or XLSX table that names images and texts
     Pairs(Pairs),
+    /// Data sets that were made before, as one: their splits stay, patients and images are told apart by their folder's name
+    Join(Join),
 }
 
 impl Import {
@@ -36,6 +38,7 @@ impl Import {
             Self::ChestXRay14(command) => command.run(),
             Self::Pneumonia(command) => command.run(),
             Self::Pairs(command) => command.run(),
+            Self::Join(command) => command.run(),
         }
     }
 }
@@ -218,6 +221,9 @@ pub struct ChestXRay14 {
     /// Who says what is test [default: official where train_val_list.txt and test_list.txt are there, else persons]
     #[arg(long, value_enum)]
     split: Option<SplitBy>,
+    /// Label that each text states or denies first, such as Pneumonia: one question, answered in one place
+    #[arg(long, value_name = "LABEL")]
+    state: Option<String>,
     #[command(flatten)]
     held_out: HeldOut,
 }
@@ -229,8 +235,25 @@ impl ChestXRay14 {
             images: self.images,
             split: self.split,
             hold_out: self.held_out.or_percent(10),
+            stated: self.state,
         };
         self.destination.import(|target| import::chestx_ray14::import(&self.source, &options, target))
+    }
+}
+
+/// Data sets as one.
+#[derive(Debug, Args)]
+pub struct Join {
+    /// Folders of data sets, of different names
+    #[arg(required = true, num_args = 2..)]
+    data: Vec<PathBuf>,
+    #[command(flatten)]
+    destination: Destination,
+}
+
+impl Join {
+    fn run(self) -> anyhow::Result<()> {
+        self.destination.import(|target| import::join::import(&self.data, target))
     }
 }
 

@@ -273,7 +273,7 @@ pub(super) fn positives(labelled: &Labelled) -> BTreeSet<Observation> {
 }
 
 /// Studies by patient.
-fn clusters(patients: &[Option<&str>]) -> Vec<Vec<usize>> {
+pub(super) fn clusters(patients: &[Option<&str>]) -> Vec<Vec<usize>> {
     let mut named: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     let mut all = Vec::new();
     for (index, patient) in patients.iter().enumerate() {

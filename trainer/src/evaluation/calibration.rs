@@ -39,7 +39,7 @@ pub struct Calibration {
 /// From (mean log-probability, right) of each report; at least one.
 pub(super) fn calibration(reports: &[(f64, bool)], right_means: &str) -> Calibration {
     let mut sorted: Vec<(f64, bool)> = reports.iter().map(|&(log, right)| (log.exp(), right)).collect();
-    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let area = area(&mut sorted);
     let count = sorted.len();
     let bins: Vec<Bin> = (0..BINS)
         .map(|bin| &sorted[bin * count / BINS..(bin + 1) * count / BINS])
@@ -52,7 +52,7 @@ pub(super) fn calibration(reports: &[(f64, bool)], right_means: &str) -> Calibra
         right_means: right_means.to_owned(),
         right: all.right,
         confidence: all.confidence,
-        area: area(&sorted),
+        area,
         error: distances / count.max(1) as f64,
         bins,
     }
@@ -67,8 +67,11 @@ fn bin_of(members: &[(f64, bool)]) -> Bin {
     }
 }
 
-/// Mann and Whitney's: pairs of a right and a wrong report in which the right one is more confident, ties half.
-fn area(sorted: &[(f64, bool)]) -> Option<f64> {
+/// Mann and Whitney's: pairs of a right and a wrong report in which the right one is more confident, ties half; `None`
+/// where there is no pair. Leaves the reports sorted, least confident first.
+pub(super) fn area(reports: &mut [(f64, bool)]) -> Option<f64> {
+    reports.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let sorted = &*reports;
     let right = sorted.iter().filter(|report| report.1).count();
     let wrong = sorted.len() - right;
     if right == 0 || wrong == 0 {

@@ -5,9 +5,11 @@ mod baselines;
 mod bootstrap;
 mod calibration;
 mod marks;
+mod mask;
 mod observations;
 pub mod page;
 mod report;
+mod statement;
 mod tables;
 mod teacher_forced;
 mod training_reports;
@@ -29,7 +31,9 @@ use xreport_runtime::model::SessionOptions;
 pub use baselines::{Baselines, Figure, Lead, Measure, SystemScores};
 pub use bootstrap::Interval;
 pub use calibration::{Bin, Calibration};
+pub use mask::Mask;
 pub use observations::ObservationResults;
+pub use statement::{Answers, Group, Measured, Statement};
 pub use teacher_forced::TokenScores;
 
 use crate::data::{self, Dataset, Draw, Loading, Part, Study, draw_held_out};
@@ -51,6 +55,10 @@ pub struct EvaluateRequest {
     pub settings: Option<Settings>,
     /// Data set that the model was trained on, for baselines; else the studies of `data` that are not evaluated.
     pub training: Option<PathBuf>,
+    /// Words of a question that every report answers, such as "evidence of pneumonia".
+    pub statement: Option<String>,
+    /// What is covered of every image.
+    pub mask: Option<Mask>,
     /// `results.json` of another evaluation to set beside this one.
     pub against: Option<PathBuf>,
     /// Folder of the results.
@@ -74,6 +82,8 @@ pub struct Evaluation {
     pub variant: String,
     /// Folder of the data set.
     pub data: String,
+    /// What was covered of every image, if anything.
+    pub mask: Option<Mask>,
     /// Studies evaluated.
     pub studies: usize,
     /// Studies left out because their image could not be read.
@@ -94,6 +104,8 @@ pub struct Evaluation {
     pub baselines: Baselines,
     /// Whether a low confidence goes with a wrong report.
     pub calibration: Calibration,
+    /// What the drafts say of the question that was asked, if one was.
+    pub statement: Option<Statement>,
     /// Against drawn truth, where the data set has a `findings.csv`.
     pub observations: Option<ObservationResults>,
 }
@@ -155,6 +167,7 @@ pub fn evaluate(request: &EvaluateRequest) -> anyhow::Result<Evaluation> {
         .collect();
     let observations = observations::compare(&request.data.join(crate::phantoms::dataset::FINDINGS_FILE), &cases)?;
     let training = pool.training(&loaded, &bundle, &session, batch)?;
+    let statement = asked(request, &dataset, &cases, &training, &bundle, settings.dataset.split_seed)?;
     let compared = baselines::compare(&evaluated(request, &cases)?, &training, settings.dataset.split_seed);
     let pairs: Vec<(&str, &str)> =
         cases.iter().map(|case| (case.draft.text.as_str(), case.study.text.as_str())).collect();
@@ -168,6 +181,7 @@ pub fn evaluate(request: &EvaluateRequest) -> anyhow::Result<Evaluation> {
         notice: manifest.notice.clone(),
         variant: drafter.model().variant().to_owned(),
         data: request.data.display().to_string(),
+        mask: request.mask,
         studies: cases.len(),
         unreadable: loaded.problems.len(),
         exact_reports: cases.iter().filter(|case| case.draft.text == case.attainable).count(),
@@ -178,6 +192,7 @@ pub fn evaluate(request: &EvaluateRequest) -> anyhow::Result<Evaluation> {
         agreement: agreement(&labels),
         baselines: compared,
         calibration: calibrated(request, &cases, &labels)?,
+        statement,
         observations,
     };
     report::write_all(
@@ -214,7 +229,10 @@ fn load(
         threads: settings.training.threads(),
         caches: data::cache_folders(&request.data),
     };
-    let loaded = data::load(studies, &how, &|_, _| {})?;
+    let mut loaded = data::load(studies, &how, &|_, _| {})?;
+    if let Some(mask) = request.mask {
+        loaded.images = mask::covered(&loaded.images, mask)?;
+    }
     if !loaded.problems.is_empty() {
         eprintln!("{}", data::summary(&loaded.problems));
     }
@@ -246,6 +264,28 @@ fn evaluated<'c>(request: &EvaluateRequest, cases: &'c [Case]) -> anyhow::Result
         patients: cases.iter().map(|case| case.study.patient.as_deref()).collect(),
         drawn: cases.iter().map(|case| drawn.get(&case.study.id).map(|drawn| drawn.observations.clone())).collect(),
     })
+}
+
+/// Asks the question that `request` names; columns of the table make groups.
+fn asked(
+    request: &EvaluateRequest,
+    dataset: &Dataset,
+    cases: &[Case],
+    training: &baselines::Training<'_>,
+    bundle: &Bundle,
+    seed: u64,
+) -> anyhow::Result<Option<Statement>> {
+    let Some(words) = request.statement.as_deref() else { return Ok(None) };
+    let names = ["source", "view", "age"];
+    let columns: Vec<_> = names.into_iter().zip(data::further_columns(&dataset.table, names)?).collect();
+    let asked = statement::Asked { words, cases, training, columns: &columns, seed };
+    let found = statement::ask(&asked, &bundle.tokenizer()?, bundle.manifest())?;
+    ensure!(
+        found.is_some(),
+        "no reference report holds the words \"{words}\"\nhint: --statement wants words that stand in every report, behind \
+         \"no\" where it denies them"
+    );
+    Ok(found)
 }
 
 /// What was drawn on each image; empty where the data set is not drawn.

@@ -63,7 +63,7 @@ fn page(evaluation: &Evaluation, content: &Shown<'_>) -> anyhow::Result<Page> {
         phantoms: evaluation.observations.is_some(),
         notices: vec![evaluation.notice.clone()],
         headline: tables::systems(evaluation),
-        controls: vec![tables::leads(evaluation)],
+        controls: std::iter::once(tables::leads(evaluation)).chain(tables::statement(evaluation)).collect(),
         tables: vec![tables::token_table(evaluation), tables::words(evaluation), tables::agreement(evaluation)],
         figures: vec![tables::reliability_plot(evaluation)],
         timing: vec![

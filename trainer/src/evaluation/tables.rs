@@ -1,8 +1,8 @@
 //! An evaluation's figures as the tables of its page.
 
-use super::Evaluation;
 use super::baselines::{Baselines, Figure, Lead};
 use super::page::{Figure as PageFigure, ObservationScore, Table, TableRow, Tone, Verdict};
+use super::{Evaluation, Measured};
 use crate::observations::{Share, Uncertain};
 use crate::phantoms::Scores;
 use crate::plots::reliability::reliability;
@@ -60,6 +60,46 @@ pub(super) fn leads(evaluation: &Evaluation) -> Table {
         columns: figures.iter().map(|figure| figure.measure.heading().to_owned()).collect(),
         rows: rows.collect(),
     }
+}
+
+/// What the drafts say of the question that was asked, and what reports without a model say.
+pub(super) fn statement(evaluation: &Evaluation) -> Option<Table> {
+    let statement = evaluation.statement.as_ref()?;
+    let measured = |found: Option<Measured>| {
+        found.map_or_else(String::new, |Measured { value, interval }| {
+            format!("{value:.3} ({:.3} to {:.3})", interval.low, interval.high)
+        })
+    };
+    let value = |found: Option<Measured>| found.map_or_else(String::new, |found| format!("{:.3}", found.value));
+    let rows = statement.groups.iter().enumerate().map(|(index, group)| TableRow {
+        name: sentence_case(&group.name),
+        note: format!("{} studies, {} affirmed", group.studies, group.affirmed),
+        cells: vec![
+            measured(group.model.area),
+            measured(Some(group.model.accuracy)),
+            measured(group.model.balanced),
+            value(group.model.sensitivity),
+            value(group.model.specificity),
+            value(group.nearest.balanced),
+            format!("{:.3}", group.constant.accuracy.value),
+            format!("{:.3}", group.random_accuracy),
+        ],
+        emphasised: index == 0,
+    });
+    let mask = evaluation.mask.map_or_else(String::new, |mask| format!(" In every image, {}.", mask.name()));
+    Some(Table {
+        title: format!("“{}”: affirmed or denied", statement.words),
+        note: format!(
+            "With 95 % intervals (bootstrap by patient). Area under the ROC curve: by the probability of the words. \
+             Beside the model: the nearest training image's report (balanced accuracy), the answer that most training \
+             reports give and a training report drawn at random (accuracy). A model that tells groups apart and nothing \
+             else has an area of 0.5 in each.{mask}"
+        ),
+        columns: ["Area", "Accuracy", "Balanced", "Sensitivity", "Specificity", "Nearest", "Most usual", "At random"]
+            .map(String::from)
+            .to_vec(),
+        rows: rows.collect(),
+    })
 }
 
 /// Claims against what was drawn, where that is known.

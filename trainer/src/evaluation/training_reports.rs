@@ -69,7 +69,10 @@ pub(super) fn find(
         threads: settings.training.threads(),
         caches: data::cache_folders(folder),
     };
-    let loaded = data::load(studies, &how, &|_, _| {})?;
+    let mut loaded = data::load(studies, &how, &|_, _| {})?;
+    if let Some(mask) = request.mask {
+        loaded.images = super::mask::covered(&loaded.images, mask)?;
+    }
     let part =
         if loaded.studies.len() < all { format!(", {} of {all} drawn", loaded.studies.len()) } else { String::new() };
     let rest = if named.is_none() { "the studies that are not evaluated of " } else { "" };

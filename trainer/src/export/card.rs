@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use xreport_models::bundle::Manifest;
 
-/// Markdown text of the card.
-pub fn model_card(manifest: &Manifest) -> String {
+/// Markdown text of the card; `notes` close it.
+pub fn model_card(manifest: &Manifest, notes: Option<&str>) -> String {
     let arch = &manifest.architecture;
     let provenance = &manifest.provenance;
     let mut card = String::new();
@@ -54,6 +54,9 @@ pub fn model_card(manifest: &Manifest) -> String {
             .into(),
     );
     line("log-probability beside each draft is a hint, not a guarantee.".into());
+    if let Some(notes) = notes {
+        line(format!("\n{}", notes.trim()));
+    }
     card
 }
 

@@ -25,12 +25,14 @@ pub struct ExportOptions {
     pub precisions: Vec<Precision>,
     /// Whether the bundle gets a table of n-grams, to guess tokens ahead.
     pub ngrams: bool,
+    /// Markdown that the model card closes with.
+    pub card_notes: Option<String>,
 }
 
 impl Default for ExportOptions {
     /// What a training run writes when it ends.
     fn default() -> Self {
-        Self { texts: TEXTS, precisions: vec![Precision::Fp32], ngrams: false }
+        Self { texts: TEXTS, precisions: vec![Precision::Fp32], ngrams: false, card_notes: None }
     }
 }
 
@@ -68,6 +70,7 @@ pub fn export_checkpoint(folder: &Path, out: &Path, options: &ExportOptions) -> 
         precisions: &options.precisions,
         ngrams: ngrams.as_ref(),
         provenance: provenance(state)?,
+        card_notes: options.card_notes.as_deref(),
     };
     Ok(export(&trained, &set, options.texts, out)?)
 }

@@ -121,7 +121,7 @@ pub fn bundle_draft(trained: &Trained) -> BundleDraft {
     files.insert(WEIGHTS.to_owned(), weight_file.into_bytes());
     files.insert(TOKENIZER.to_owned(), trained.tokenizer.to_json().into_bytes());
     let manifest = manifest(trained, id, variants, graphs);
-    files.insert(MODEL_CARD.to_owned(), card::model_card(&manifest).into_bytes());
+    files.insert(MODEL_CARD.to_owned(), card::model_card(&manifest, trained.card_notes).into_bytes());
     BundleDraft { manifest, files }
 }
 

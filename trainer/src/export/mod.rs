@@ -49,6 +49,8 @@ pub struct Trained<'a> {
     pub ngrams: Option<&'a NgramTable>,
     /// Where the weights come from.
     pub provenance: Provenance,
+    /// Markdown that the model card closes with, such as the figures of an evaluation.
+    pub card_notes: Option<&'a str>,
 }
 
 impl Trained<'_> {
@@ -126,18 +128,23 @@ pub fn export(
     let reference = verify::Reference::compute(trained, set, texts);
     let mut verified = None;
     let manifest = bundle_draft(trained).write(out, |folder, draft| {
-        verified = Some(checked(&reference, folder, draft)?);
+        verified = Some(checked(trained, &reference, folder, draft)?);
         Ok::<_, ExportError>(())
     })?;
     Ok((manifest, verified.expect("a written bundle was checked")))
 }
 
 /// Checks the bundle in `folder`, and enters what was measured into its draft.
-fn checked(reference: &verify::Reference, folder: &Path, draft: &mut BundleDraft) -> Result<Verified, ExportError> {
+fn checked(
+    trained: &Trained,
+    reference: &verify::Reference,
+    folder: &Path,
+    draft: &mut BundleDraft,
+) -> Result<Verified, ExportError> {
     let verified = reference.check(folder)?;
     for (variant, (_, agreement)) in draft.manifest.variants.iter_mut().zip(&verified.agreements) {
         variant.agreement = Some(*agreement);
     }
-    draft.files.insert(MODEL_CARD.to_owned(), card::model_card(&draft.manifest).into_bytes());
+    draft.files.insert(MODEL_CARD.to_owned(), card::model_card(&draft.manifest, trained.card_notes).into_bytes());
     Ok(verified)
 }

@@ -73,6 +73,7 @@ fn trained<'a>(sample: &'a Sample, tokenizer: &'a Tokenizer, preprocessing: &'a 
         notice: "a test",
         precisions: sample.precisions,
         ngrams: None,
+        card_notes: None,
         provenance: Provenance {
             exported_by: "a test".into(),
             step: 0,

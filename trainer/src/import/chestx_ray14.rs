@@ -46,6 +46,7 @@ const NO_FINDING: &str = "No Finding";
 
 const OPENING: &str = "Frontal chest radiograph.";
 const NONE_LABELLED: &str = "None of the fourteen findings that were looked for is labelled.";
+const NO_OTHER_LABELLED: &str = "None of the other findings that were looked for is labelled.";
 
 /// The labels of the corpus, and what a sentence calls each.
 const LABELS: [(&str, &str); 14] = [
@@ -76,11 +77,14 @@ pub struct Options {
     pub split: Option<SplitBy>,
     /// Who is held out; of the training list where the lists decide, and then only for validation.
     pub hold_out: HoldOut,
+    /// A label that each text states or denies first.
+    pub stated: Option<String>,
 }
 
 /// Imports the corpus in the folder `source`.
 pub fn import(source: &Path, options: &Options, target: &Target<'_>) -> Result<Report, ImportError> {
     options.hold_out.check()?;
+    let stated = options.stated.as_deref().map(stated).transpose()?;
     let table_path = find_table(source, options)?;
     let lists = [source.join(TRAIN_LIST), source.join(TEST_LIST)];
     let has_lists = lists.iter().all(|list| list.is_file());
@@ -95,13 +99,14 @@ pub fn import(source: &Path, options: &Options, target: &Target<'_>) -> Result<R
     };
     let mut table = CsvSource::open(&table_path, b',')?;
     let columns = table.columns(["Image Index", "Finding Labels", "Patient ID", "View Position"])?;
+    let ages = table.find("Patient Age");
     let mut session = Session::begin(
         target,
         Corpus {
             name: "chestx-ray14",
             source,
-            options: json!({"split": split, "hold_out": options.hold_out}),
-            columns: Columns::Labels,
+            options: json!({"split": split, "hold_out": options.hold_out, "stated": options.stated}),
+            columns: Columns::LabelsAndAge,
             notice: NOTICE,
         },
     )?;
@@ -119,7 +124,7 @@ pub fn import(source: &Path, options: &Options, target: &Target<'_>) -> Result<R
             session.leave_out(Reason::EmptyCell, &line, "")?;
             continue;
         }
-        let text = match text(labels) {
+        let text = match text(labels, stated) {
             Ok(text) => text,
             Err((reason, label)) => {
                 session.leave_out(reason, image, &label)?;
@@ -131,7 +136,9 @@ pub fn import(source: &Path, options: &Options, target: &Target<'_>) -> Result<R
             continue;
         };
         let found = images.as_ref().and_then(|images| images.find(image)).map(|(_, path)| path);
-        let row = Row { file: image, text: &text, own: &[labels], view, patient, study: "", text_source: "label" };
+        let age = ages.and_then(|at| table.raw_cell(at)).map_or("", |cell| years(cell.trim()));
+        let own = [labels, age];
+        let row = Row { file: image, text: &text, own: &own, view, patient, study: "", text_source: "label" };
         session.row(&row, part, found.as_deref())?;
     }
     if split == SplitBy::Persons && options.split.is_none() && options.hold_out.test_percent > 0 {
@@ -153,27 +160,58 @@ fn part(lists: Option<&Lists>, hold_out: HoldOut, image: &str, patient: &str) ->
     }
 }
 
-/// The text of a cell of labels; else the reason to leave the row out, with the label.
-fn text(cell: &str) -> Result<String, (Reason, String)> {
-    if cell == NO_FINDING {
-        return Ok(format!("{OPENING} {NONE_LABELLED}"));
-    }
+/// A label of the corpus, with what a sentence calls it.
+type Label = (&'static str, &'static str);
+
+/// The label that `name` names.
+fn stated(name: &str) -> Result<Label, ImportError> {
+    LABELS.into_iter().find(|(label, _)| label.eq_ignore_ascii_case(name)).ok_or_else(|| {
+        let known = LABELS.map(|(label, _)| label).join(", ");
+        ImportError::Options(format!("the corpus has no label `{name}`\nhint: --state takes one of {known}"))
+    })
+}
+
+/// The text of a cell of labels; else the reason to leave the row out, with the label. It states or denies `stated` first.
+fn text(cell: &str, stated: Option<Label>) -> Result<String, (Reason, String)> {
     if cell.is_empty() {
         return Err((Reason::EmptyCell, String::new()));
     }
-    let mut text = OPENING.to_owned();
-    for label in cell.split('|').map(str::trim) {
+    let mut found = Vec::new();
+    for label in cell.split('|').map(str::trim).filter(|&label| cell != NO_FINDING || label != NO_FINDING) {
         if label == NO_FINDING {
             return Err((Reason::Contradiction, cell.to_owned()));
         }
-        let Some((_, words)) = LABELS.iter().find(|(known, _)| *known == label) else {
+        let Some(&known) = LABELS.iter().find(|(known, _)| *known == label) else {
             return Err((Reason::UnknownLabel, label.to_owned()));
         };
-        text.push_str(" There is evidence of ");
-        text.push_str(words);
-        text.push('.');
+        found.push(known);
     }
-    Ok(text)
+    let mut sentences = vec![OPENING.to_owned()];
+    if let Some(stated) = stated {
+        let no = if found.contains(&stated) { "" } else { "no " };
+        sentences.push(format!("There is {no}evidence of {}.", stated.1));
+        found.retain(|&label| label != stated);
+    }
+    sentences.extend(found.iter().map(|(_, words)| format!("There is evidence of {words}.")));
+    if cell == NO_FINDING {
+        sentences.push(if stated.is_some() { NO_OTHER_LABELLED } else { NONE_LABELLED }.to_owned());
+    }
+    Ok(sentences.join(" "))
+}
+
+/// An age in years, of a cell such as `58` or `058Y`; empty where it is none. The older table counts some in months or
+/// days (`011M`), which are 0 years.
+fn years(cell: &str) -> &str {
+    let number = match cell.strip_suffix(['M', 'D']) {
+        Some(count) if !count.is_empty() => "0",
+        _ => cell.strip_suffix('Y').unwrap_or(cell),
+    };
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    match number.trim_start_matches('0') {
+        _ if !is_number => "",
+        "" => "0",
+        years => years,
+    }
 }
 
 fn find_table(source: &Path, options: &Options) -> Result<PathBuf, ImportError> {
@@ -305,7 +343,8 @@ mod tests {
         }
     }
 
-    const NO_OPTIONS: Options = Options { table: None, images: None, split: None, hold_out: HoldOut::NOBODY };
+    const NO_OPTIONS: Options =
+        Options { table: None, images: None, split: None, hold_out: HoldOut::NOBODY, stated: None };
 
     #[test]
     fn both_versions_of_the_table_and_all_image_folders_are_read() {
@@ -335,6 +374,7 @@ mod tests {
                 (&rows[2]["labels"][..], &rows[2]["view"][..], &rows[2]["text_source"][..]),
                 ("No Finding", "AP", "label")
             );
+            assert_eq!([0, 1, 2].map(|row: usize| &rows[row]["age"][..]), ["58", "58", "81"]);
             assert_eq!(report.read, [("images", 7)]);
             let expected = [Reason::MissingImage, Reason::UnknownLabel, Reason::Contradiction, Reason::EmptyCell]
                 .map(|reason| (reason, 1));
@@ -375,6 +415,31 @@ mod tests {
         let report = scene.run(&Options { hold_out, ..NO_OPTIONS }).unwrap();
         assert_eq!(report.crossing_patients, 0);
         assert!(report.notes[0].contains("50 % of the patients"), "{:?}", report.notes);
+    }
+
+    #[test]
+    fn a_label_is_stated_or_denied_first() {
+        let about = |cell| text(cell, Some(stated("pneumonia").unwrap())).unwrap();
+        assert_eq!(
+            about("Atelectasis|Pneumonia"),
+            "Frontal chest radiograph. There is evidence of pneumonia. There is evidence of atelectasis."
+        );
+        assert_eq!(
+            about("Mass"),
+            "Frontal chest radiograph. There is no evidence of pneumonia. There is evidence of a mass."
+        );
+        let none = about(NO_FINDING);
+        assert!(
+            none.ends_with("no evidence of pneumonia. None of the other findings that were looked for is labelled.")
+        );
+        let error = stated("cough").unwrap_err().to_string();
+        assert!(error.contains("`cough`") && error.contains("Pneumonia"), "{error}");
+    }
+
+    #[test]
+    fn ages_are_years() {
+        let found = ["058Y", "58", "000", "011M", "004D", "Y", "", "58.5", "M"].map(years);
+        assert_eq!(found, ["58", "58", "0", "0", "0", "", "", "", ""]);
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub enum Reason {
     BadPath,
     /// The id is that of an earlier row.
     RepeatedId,
+    /// A row of a data set that training could not use either.
+    Unusable,
 }
 
 impl Reason {
@@ -64,6 +66,7 @@ impl Reason {
             Self::NotUtf8 => "rows or reports that are not UTF-8",
             Self::BadPath => "rows whose image is no path inside the image folder",
             Self::RepeatedId => "rows that repeat the image of an earlier row",
+            Self::Unusable => "rows that no training could use",
         }
     }
 
@@ -80,6 +83,7 @@ impl Reason {
             Self::NotUtf8 => "save the file as UTF-8",
             Self::BadPath => "--images names the folder that the paths are in",
             Self::RepeatedId => "one row per image is kept, the first; the extension does not tell images apart",
+            Self::Unusable => "xreport-train dataset validate says what is wrong with each data set",
             Self::NoImageNamed
             | Self::UnknownLabel
             | Self::Contradiction

@@ -7,6 +7,7 @@
 //! | [`chestx_ray14`] | ChestX-ray14 of the NIH Clinical Center | made from labels |
 //! | [`pneumonia`] | children's radiographs of Kermany et al. | made from labels |
 //! | [`pairs`] | any CSV or XLSX that names images and texts | its own |
+//! | [`join`] | several data sets, as one | their own |
 //!
 //! Every import streams: it holds an index of names at most, never texts or pixels of a whole corpus. It writes
 //!
@@ -27,6 +28,7 @@ mod error;
 mod folder;
 mod hold_out;
 mod image_index;
+pub mod join;
 mod left_out;
 pub mod mimic_cxr;
 pub mod open_i;

@@ -30,6 +30,9 @@ pub const VIRAL: &str = "Frontal chest radiograph of a child. There is evidence 
 /// What a pneumonia's text says whose file name names no kind.
 pub const OF_NO_KIND: &str = "Frontal chest radiograph of a child. There is evidence of pneumonia.";
 
+/// The children's age in years, of which the corpus says no more.
+const AGE: &str = "1-5";
+
 const NOTICE: &str = "taught texts made from labels (pneumonia or not), of children's radiographs: Kermany et al., \
 Mendeley Data, doi:10.17632/rscbjbr9sj, CC BY 4.0
 
@@ -82,7 +85,7 @@ pub fn import(source: &Path, options: Options, target: &Target<'_>) -> Result<Re
             name: "pneumonia",
             source,
             options: json!({"split": split, "hold_out": options.hold_out}),
-            columns: Columns::Labels,
+            columns: Columns::LabelsAndAge,
             notice: NOTICE,
         },
     )?;
@@ -100,8 +103,14 @@ pub fn import(source: &Path, options: Options, target: &Target<'_>) -> Result<Re
             let part = class.part(split, options.hold_out, &person);
             let (text, labels) = class.text(name);
             let file = format!("{}/{name}", class.prefix);
-            let row =
-                Row { file: &file, text, own: &[labels], patient: &person, text_source: "label", ..Row::default() };
+            let row = Row {
+                file: &file,
+                text,
+                own: &[labels, AGE],
+                patient: &person,
+                text_source: "label",
+                ..Row::default()
+            };
             session.row(&row, part, Some(&class.folder.join(name)))?;
             done += 1;
             session.at(done, total);

@@ -47,8 +47,10 @@ pub struct Progress {
 pub(super) enum Columns {
     /// `findings` and `impression`.
     Sections,
-    /// `labels`.
-    Labels,
+    /// `labels` and `age`, in years.
+    LabelsAndAge,
+    /// What data sets that are joined may have: `labels`, `age`, and `source`, which of them the row is from.
+    Joined,
     /// Nothing.
     Plain,
 }
@@ -57,7 +59,8 @@ impl Columns {
     fn header(self) -> Vec<&'static str> {
         let own: &[&str] = match self {
             Self::Sections => &["findings", "impression"],
-            Self::Labels => &["labels"],
+            Self::LabelsAndAge => &["labels", "age"],
+            Self::Joined => &["labels", "age", "source"],
             Self::Plain => &[],
         };
         [&["id", "text"], own, &["view", "patient", "study", "split", "text_source"]].concat()

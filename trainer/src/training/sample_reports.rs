@@ -73,6 +73,7 @@ impl Run {
             precisions: &[Precision::Fp32],
             ngrams: None,
             provenance: provenance(&self.state)?,
+            card_notes: None,
         };
         let written = bundle_draft(&trained).write(folder, |_, _| Ok::<_, anyhow::Error>(()));
         written.map(drop).context("the passing bundle of the sample reports")

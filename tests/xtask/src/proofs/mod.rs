@@ -7,6 +7,7 @@ mod batch;
 mod batch_bad_files;
 mod batch_kill;
 mod batch_memory;
+mod blind;
 mod cache;
 mod checkpoints;
 mod decode_peer;
@@ -126,6 +127,11 @@ const PROOFS: &[Proof] = &[
         name: "score",
         about: "100,000 pairs of reports scored in time, beside pycocoevalcap [--pairs N] [--python PATH]",
         run: score::run,
+    },
+    Proof {
+        name: "blind",
+        about: "a model trained on reports of other images is told from one that looks [--steps N] [--samples N]",
+        run: blind::run,
     },
     Proof {
         name: "overfit",
