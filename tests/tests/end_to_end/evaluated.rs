@@ -3,7 +3,9 @@
 use std::fs;
 
 use serde_json::Value;
+use xreport_tests::Run;
 
+use crate::scenes;
 use crate::trained::{STUDIES, copy, trained, with_model};
 
 const SYSTEMS: [&str; 6] = [
@@ -79,4 +81,38 @@ fn training_reports_are_never_the_evaluated_ones_unless_there_are_no_others() {
     place.train("evaluate --model model --data data --training other --out named").expect_code(0);
     let baselines = &place.json("named/results.json")["baselines"];
     assert_eq!((&baselines["training"], &baselines["training_reports"]), (&"`other`".into(), &8.into()));
+}
+
+#[test]
+fn a_question_is_answered_over_all_and_by_view_and_hangs_on_what_is_covered() {
+    let place = with_model();
+    // The words stand in half of the texts; the other references deny them, which no draft does: it is silent.
+    let mut table = String::from("id,text,view\n");
+    for index in 0..STUDIES {
+        let (id, view) = (scenes::id(index), ["AP", "PA"][index / 2 % 2]);
+        let text = if index % 2 == 0 { scenes::text(index) } else { "There is no in the right." };
+        table.push_str(&format!("{id},\"{text}\",{view}\n"));
+    }
+    place.write("data/asked.csv", table);
+    let words = "evaluate --model model --data data --csv data/asked.csv --out asked --statement";
+    let run = |more: &[&str]| Run::of(place.command("xreport-train", words).args(more));
+    let ask = |more: &[&str]| {
+        run(&[&["In the right"], more].concat()).expect_code(0);
+        place.json("asked/results.json")["statement"].clone()
+    };
+    let answered = ask(&[]);
+    let groups = answered["groups"].as_array().unwrap();
+    let names: Vec<&str> = groups.iter().map(|group| group["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["all studies", "view AP", "view PA"]);
+    assert_eq!((&groups[0]["studies"], &groups[0]["affirmed"]), (&STUDIES.into(), &(STUDIES / 2).into()));
+    assert_eq!(answered["silent"], STUDIES / 2);
+    let accuracy = |statement: &Value| statement["groups"][0]["model"]["accuracy"]["value"].as_f64().unwrap();
+    let area = groups[0]["model"]["area"]["value"].as_f64().unwrap();
+    assert!(accuracy(&answered) > 0.9 && area > 0.9, "{answered:#}");
+    assert!(place.read("asked/index.html").contains("“in the right”: affirmed or denied"));
+    // The discs lie in the middle of each half: with all but the border covered, nothing of them is left.
+    let blinded = ask(&["--mask", "centre"]);
+    assert!(accuracy(&blinded) < accuracy(&answered), "{blinded:#}");
+    let run = run(&["no such words"]).expect_code(2);
+    assert!(run.stderr.contains("no such words") && run.stderr.contains("hint: "), "{run}");
 }

@@ -16,6 +16,7 @@ mod generate;
 mod hostile;
 mod import;
 mod original_folders;
+mod own_bundles;
 mod pipeline;
 mod python_peers;
 mod resume;
