@@ -224,6 +224,9 @@ pub struct ChestXRay14 {
     /// Label that each text states or denies first, such as Pneumonia: one question, answered in one place
     #[arg(long, value_name = "LABEL")]
     state: Option<String>,
+    /// Let the texts say that and no more; the other labels stay in the column `labels`
+    #[arg(long, requires = "state")]
+    state_alone: bool,
     #[command(flatten)]
     held_out: HeldOut,
 }
@@ -236,6 +239,7 @@ impl ChestXRay14 {
             split: self.split,
             hold_out: self.held_out.or_percent(10),
             stated: self.state,
+            stated_alone: self.state_alone,
         };
         self.destination.import(|target| import::chestx_ray14::import(&self.source, &options, target))
     }

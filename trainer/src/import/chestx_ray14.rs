@@ -79,6 +79,8 @@ pub struct Options {
     pub hold_out: HoldOut,
     /// A label that each text states or denies first.
     pub stated: Option<String>,
+    /// Whether the texts say that and no more.
+    pub stated_alone: bool,
 }
 
 /// Imports the corpus in the folder `source`.
@@ -105,7 +107,8 @@ pub fn import(source: &Path, options: &Options, target: &Target<'_>) -> Result<R
         Corpus {
             name: "chestx-ray14",
             source,
-            options: json!({"split": split, "hold_out": options.hold_out, "stated": options.stated}),
+            options: json!({"split": split, "hold_out": options.hold_out, "stated": options.stated,
+                "stated_alone": options.stated_alone}),
             columns: Columns::LabelsAndAge,
             notice: NOTICE,
         },
@@ -124,7 +127,7 @@ pub fn import(source: &Path, options: &Options, target: &Target<'_>) -> Result<R
             session.leave_out(Reason::EmptyCell, &line, "")?;
             continue;
         }
-        let text = match text(labels, stated) {
+        let text = match text(labels, stated, options.stated_alone) {
             Ok(text) => text,
             Err((reason, label)) => {
                 session.leave_out(reason, image, &label)?;
@@ -171,8 +174,9 @@ fn stated(name: &str) -> Result<Label, ImportError> {
     })
 }
 
-/// The text of a cell of labels; else the reason to leave the row out, with the label. It states or denies `stated` first.
-fn text(cell: &str, stated: Option<Label>) -> Result<String, (Reason, String)> {
+/// The text of a cell of labels; else the reason to leave the row out, with the label. It states or denies `stated` first,
+/// and no more than that where `alone` says so.
+fn text(cell: &str, stated: Option<Label>, alone: bool) -> Result<String, (Reason, String)> {
     if cell.is_empty() {
         return Err((Reason::EmptyCell, String::new()));
     }
@@ -191,6 +195,9 @@ fn text(cell: &str, stated: Option<Label>) -> Result<String, (Reason, String)> {
         let no = if found.contains(&stated) { "" } else { "no " };
         sentences.push(format!("There is {no}evidence of {}.", stated.1));
         found.retain(|&label| label != stated);
+        if alone {
+            return Ok(sentences.join(" "));
+        }
     }
     sentences.extend(found.iter().map(|(_, words)| format!("There is evidence of {words}.")));
     if cell == NO_FINDING {
@@ -343,8 +350,14 @@ mod tests {
         }
     }
 
-    const NO_OPTIONS: Options =
-        Options { table: None, images: None, split: None, hold_out: HoldOut::NOBODY, stated: None };
+    const NO_OPTIONS: Options = Options {
+        table: None,
+        images: None,
+        split: None,
+        hold_out: HoldOut::NOBODY,
+        stated: None,
+        stated_alone: false,
+    };
 
     #[test]
     fn both_versions_of_the_table_and_all_image_folders_are_read() {
@@ -419,7 +432,7 @@ mod tests {
 
     #[test]
     fn a_label_is_stated_or_denied_first() {
-        let about = |cell| text(cell, Some(stated("pneumonia").unwrap())).unwrap();
+        let about = |cell| text(cell, Some(stated("pneumonia").unwrap()), false).unwrap();
         assert_eq!(
             about("Atelectasis|Pneumonia"),
             "Frontal chest radiograph. There is evidence of pneumonia. There is evidence of atelectasis."
@@ -432,6 +445,9 @@ mod tests {
         assert!(
             none.ends_with("no evidence of pneumonia. None of the other findings that were looked for is labelled.")
         );
+        let alone = |cell| text(cell, Some(stated("Pneumonia").unwrap()), true).unwrap();
+        assert_eq!(alone("Mass|Pneumonia"), "Frontal chest radiograph. There is evidence of pneumonia.");
+        assert_eq!(alone(NO_FINDING), "Frontal chest radiograph. There is no evidence of pneumonia.");
         let error = stated("cough").unwrap_err().to_string();
         assert!(error.contains("`cough`") && error.contains("Pneumonia"), "{error}");
     }

@@ -67,7 +67,7 @@ const STEPS: &[Step] = &[
     Step {
         title: "import ChestX-ray14",
         program: "xreport-train",
-        arguments: "dataset import chestx-ray14 {NIH} --out radiographs/adults --state Pneumonia --split persons --test-percent 20 --validation-percent 5",
+        arguments: "dataset import chestx-ray14 {NIH} --out radiographs/adults --state Pneumonia --state-alone --split persons --test-percent 20 --validation-percent 5",
         quick: "",
         makes: "radiographs/adults",
     },

@@ -29,8 +29,8 @@ patients of the NIH. Made by `cargo xtask radiographs PNEUMONIA NIH`; nothing el
 const LIMITS: &str = "\
 ## What it cannot do
 
-It affirms or denies pneumonia, and names a few other findings that stood beside it in the labels. It does not know what else
-is on an image: it was never told. A normal text means that nothing of its labels was seen, no more. Split by person inside a
+It affirms or denies pneumonia, and calls a child's bacterial or viral as its labels did. It does not know what else is on an
+image: it was never told. A normal text means that nothing of its labels was seen, no more. Split by person inside a
 corpus, figures flatter: films of one hospital are alike in more than their lungs. On films from elsewhere, of other ages or
 other machines, expect less, as the lines above on swapped sources show. It is a proof that the pipeline learns from real
 radiographs, of no diagnostic value, and **not for diagnostic use**.
