@@ -62,10 +62,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
     phase("folder", || fill(workspace, options, &program, &folder))?;
     let archive = made.join(format!("{name}.tar.gz"));
     phase("archive", || archive::write(&folder, &archive))?;
-    let package = match options.no_deb {
-        true => None,
-        false => phase("Debian package", || debian_package(workspace, &folder))?,
-    };
+    let package = if options.no_deb { None } else { phase("Debian package", || debian_package(workspace, &folder))? };
     let mut works = phase("trial: unpacked elsewhere, empty environment", || trial::archive(&archive, &name))?;
     if let Some(package) = &package {
         works &= phase("trial of the Debian package's files, likewise", || trial::debian_package(package))?;
