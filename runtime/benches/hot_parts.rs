@@ -88,7 +88,7 @@ fn filters(criterion: &mut Criterion) -> Result<()> {
 /// again: a mean over all positions.
 fn network(criterion: &mut Criterion, bundle: &Bundle, rows: usize) -> Result<()> {
     let variant = VariantRequest { precision: Some(Precision::Fp32), batch_size: rows };
-    let session = SessionOptions { device: DeviceRequest::Cpu, threads: 1, variant };
+    let session = SessionOptions { device: DeviceRequest::Cpu, threads: 1, variant, ahead: None };
     let mut model = Model::new(bundle, &session)?;
     let arch = model.architecture().clone();
     let bytes = rows * arch.image_height * arch.image_width * arch.image_channels;
