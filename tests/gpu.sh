@@ -42,15 +42,30 @@ for batch in 1 8 32; do
     check cuda_$batch "$xreport" generate "$images" --model "$bundle" --device cuda --precision fp32 --batch-size $batch \
         --out "$work/cuda-$batch.jsonl"
 done
+# Steps captured as CUDA graphs, looked at every 8 and every step; and every 8 without a capture.
+for way in "graph-8:--cuda-graph" "graph-1:--cuda-graph --check-every 1" "ahead-8:--check-every 8"; do
+    for batch in 1 8; do
+        # shellcheck disable=SC2086 # several words
+        check "cuda_${way%%:*}_$batch" "$xreport" generate "$images" --model "$bundle" --device cuda --precision fp32 \
+            --batch-size $batch ${way#*:} --out "$work/${way%%:*}-$batch.jsonl"
+        check "cuda_${way%%:*}_${batch}_changes_no_text" equal_texts "$work/cuda-$batch.jsonl" "$work/${way%%:*}-$batch.jsonl"
+    done
+done
 check cuda_says_what_the_cpu_says equal_texts "$work/cpu.jsonl" "$work/cuda-8.jsonl"
 check cuda_batch_changes_no_text equal_texts "$work/cuda-1.jsonl" "$work/cuda-32.jsonl"
 
 # Interleaved, so that what slows the machine slows both.
 times=
 for round in 1 2 3; do
-    for device in cpu cuda; do
+    for way in "--device cpu" "--device cuda" "--device cuda --check-every 8" "--device cuda --cuda-graph"; do
         for batch in 1 8 32; do
-            line=$("$xreport" bench "$bundle" --device $device --batch-size $batch --json 2>/dev/null) || line=null
+            # shellcheck disable=SC2086 # several words
+            line=$("$xreport" bench "$bundle" $way --batch-size $batch --json 2>"$work/bench.err") || line=
+            if [ -z "$line" ]; then
+                holds=false
+                echo "bench $way --batch-size $batch: false" >&2
+                tail -n 5 "$work/bench.err" >&2
+            fi
             times="$times${times:+, }{\"round\": $round, \"bench\": ${line:-null}}"
         done
     done

@@ -14,10 +14,14 @@ use xreport_runtime::decoding::{
     Admitted, Beam, DecodingOptions, Hypothesis, StepError, StepModel, Studies, run as decode,
 };
 use xreport_runtime::device::{DeviceRequest, PrecisionRequest};
-use xreport_runtime::model::{Decoder, Model, ModelError, SessionOptions};
+use xreport_runtime::model::{Decoder, Model, ModelError, SessionOptions, StepsAhead};
+
+use super::ahead::AheadArguments;
 
 /// A token that no model says: a search for it as the end goes on to the longest length.
 const NEVER: u32 = u32::MAX;
+/// Tokens of a report where no number is given.
+const TOKENS: usize = 100;
 
 /// Time a bundle's encoder and decoder on this machine.
 #[derive(Debug, Args)]
@@ -36,9 +40,11 @@ pub struct Bench {
     /// Beams, several numbers separated by commas; more than one: beam search for one image at a time
     #[arg(long, default_value = "1", value_name = "LIST", value_delimiter = ',')]
     beams: Vec<usize>,
-    /// Tokens per report, whatever the model says
-    #[arg(long, default_value_t = 100, value_name = "N")]
-    tokens: usize,
+    /// Tokens per report, whatever the model says [default: 100, or as many as the bundle has room for]
+    #[arg(long, value_name = "N")]
+    tokens: Option<usize>,
+    #[command(flatten)]
+    ahead: AheadArguments,
     /// Timed repetitions, in which all cases take turns; the medians are printed
     #[arg(long, default_value_t = 5, value_name = "N")]
     repeats: usize,
@@ -55,6 +61,7 @@ struct Case {
     model: Model,
     rows: usize,
     beams: usize,
+    ahead: Option<StepsAhead>,
     weight_bytes: u64,
     encode: Vec<f64>,
     decode: Vec<f64>,
@@ -69,6 +76,9 @@ struct Timing {
     batch_size: usize,
     beams: usize,
     tokens: usize,
+    /// Steps between two looks at what was said, and whether they were captured as CUDA graphs.
+    check_every: usize,
+    cuda_graph: bool,
     /// Median milliseconds to encode the batch.
     encode_ms: f64,
     /// Median milliseconds to decode the batch.
@@ -90,28 +100,29 @@ impl Bench {
             positive(&self.batch_size) && positive(&self.beams) && self.repeats > 0,
             "--batch-size, --beams and --repeats must be at least 1"
         );
+        self.ahead.suit(self.beams == [1])?;
         let bundle = Bundle::load(&self.bundle)?;
         let positions = bundle.manifest().architecture.max_positions;
+        let tokens = self.tokens.unwrap_or(TOKENS.min(positions));
         ensure!(
-            self.tokens <= positions,
-            "--tokens: at most {positions} expected for this bundle, found {}",
-            self.tokens
+            (1..=positions).contains(&tokens),
+            "--tokens: 1 to {positions} expected for this bundle, found {tokens}"
         );
         let start = i64::from(bundle.manifest().vocabulary.start());
         let mut cases = self.cases(&bundle)?;
         drop(bundle);
         for case in &mut cases {
-            case.once(start, self.tokens.min(8))?;
+            case.once(start, tokens.min(8))?;
         }
         for _ in 0..self.repeats {
             for case in &mut cases {
-                let (encoded, decoded) = case.once(start, self.tokens)?;
+                let (encoded, decoded) = case.once(start, tokens)?;
                 case.encode.push(encoded);
                 case.decode.push(decoded);
             }
         }
-        let timings: Vec<Timing> = cases.into_iter().map(|case| self.timing(case)).collect();
-        self.print(&timings);
+        let timings: Vec<Timing> = cases.into_iter().map(|case| self.timing(case, tokens)).collect();
+        self.print(&timings, tokens);
         Ok(ExitCode::SUCCESS)
     }
 
@@ -123,25 +134,28 @@ impl Bench {
             let beams = self.beams.iter().filter(|&&beams| beams > 1).map(|&beams| (1, beams));
             for (rows, beams) in greedy.chain(beams) {
                 let variant = VariantRequest { precision: precision.0, batch_size: rows * beams };
-                let session = SessionOptions { device: self.device, threads: self.threads, variant };
+                let ahead = self.ahead.steps(self.device)?;
+                let session = SessionOptions { device: self.device, threads: self.threads, variant, ahead };
                 let model = Model::new(bundle, &session)?;
                 let weight_bytes = bundle.step_weight_bytes(model.variant());
-                cases.push(Case { model, rows, beams, weight_bytes, encode: Vec::new(), decode: Vec::new() });
+                cases.push(Case { model, rows, beams, ahead, weight_bytes, encode: Vec::new(), decode: Vec::new() });
             }
         }
         Ok(cases)
     }
 
-    fn timing(&self, case: Case) -> Timing {
+    fn timing(&self, case: Case, tokens: usize) -> Timing {
         let (encode_ms, decode_ms) = (median(case.encode), median(case.decode));
-        let decode_ms_per_step = decode_ms / self.tokens as f64;
+        let decode_ms_per_step = decode_ms / tokens as f64;
         Timing {
             variant: case.model.variant().to_owned(),
             device: case.model.device().to_string(),
             threads: self.threads,
             batch_size: case.rows,
             beams: case.beams,
-            tokens: self.tokens,
+            tokens,
+            check_every: case.ahead.map_or(1, |ahead| ahead.steps.get()),
+            cuda_graph: case.ahead.is_some_and(|ahead| ahead.cuda_graph),
             encode_ms,
             decode_ms,
             decode_ms_per_step,
@@ -151,13 +165,13 @@ impl Bench {
         }
     }
 
-    fn print(&self, timings: &[Timing]) {
+    fn print(&self, timings: &[Timing], tokens: usize) {
         let bandwidth = bandwidth::gigabytes_per_second();
         if self.json {
             println!("{}", serde_json::json!({"cases": timings, "memory_gb_per_second": bandwidth}));
             return;
         }
-        println!("{} tokens a report, medians of {} turns", self.tokens, self.repeats);
+        println!("{tokens} tokens a report, medians of {} turns", self.repeats);
         println!(
             "{:<16} {:>5} {:>5} {:>13} {:>13} {:>13} {:>12}",
             "variant", "batch", "beams", "encode ms", "ms per step", "ms per report", "weights GB/s"

@@ -22,6 +22,7 @@ use xreport_runtime::inputs::{self, Inputs};
 use xreport_runtime::model::SessionOptions;
 use xreport_runtime::output::Format;
 
+use super::ahead::AheadArguments;
 use super::search::SearchArguments;
 use super::{exit, model_path, stop, watch};
 
@@ -32,8 +33,21 @@ const REPORTS: &str = "generation/reports";
 
 /// Arguments that change no row. A run goes on from an earlier one's ledger only where all others are the same, so a
 /// new option counts until it is named here.
-const CHANGE_NO_ROW: [&str; 11] =
-    ["inputs", "model", "out", "format", "device", "batch_size", "threads", "shard", "fresh", "watch", "settle"];
+const CHANGE_NO_ROW: [&str; 13] = [
+    "inputs",
+    "model",
+    "out",
+    "format",
+    "device",
+    "batch_size",
+    "threads",
+    "check_every",
+    "cuda_graph",
+    "shard",
+    "fresh",
+    "watch",
+    "settle",
+];
 
 /// Draft reports for images, folders or CSV lists of images.
 ///
@@ -84,6 +98,8 @@ pub struct Generate {
     /// Guess tokens ahead from the bundle's table, with --batch-size 1; the texts do not depend on it
     #[arg(long)]
     guess_ahead: bool,
+    #[command(flatten)]
+    ahead: AheadArguments,
     #[command(flatten)]
     search: SearchArguments,
     /// Do part i (from 0) of N; `auto` asks Slurm or Kubernetes. `xreport merge OUT` joins the parts
@@ -173,7 +189,7 @@ impl Generate {
 
     /// Models for all workers. A GPU serves one; a watched folder's few images are done soonest by one.
     fn workers(&self, bundle: &Bundle, images: usize) -> anyhow::Result<Vec<Worker>> {
-        let threads = self.session(self.threads).resolved_threads();
+        let threads = self.session(self.threads)?.resolved_threads();
         let images = if self.watch { 1 } else { images };
         let (count, each) = Worker::division(images, self.batch_size, threads);
         let worker = |threads| anyhow::Ok(Worker::new(self.drafter(bundle, threads)?, threads)?);
@@ -187,9 +203,10 @@ impl Generate {
     }
 
     fn drafter(&self, bundle: &Bundle, threads: usize) -> anyhow::Result<Drafter> {
-        let session = self.session(threads);
+        let session = self.session(threads)?;
         let mut drafter = Drafter::new(bundle, &session, self.max_tokens)?;
         self.search.set(&mut drafter)?;
+        self.ahead.suit(drafter.options().is_plain_greedy() && !self.guess_ahead)?;
         if self.guess_ahead {
             ensure!(
                 self.batch_size == 1 && drafter.options().is_plain_greedy(),
@@ -205,13 +222,14 @@ impl Generate {
         Ok(drafter)
     }
 
-    fn session(&self, threads: usize) -> SessionOptions {
+    fn session(&self, threads: usize) -> anyhow::Result<SessionOptions> {
         let batch_size = self.batch_size.saturating_mul(self.search.beams());
-        SessionOptions {
+        Ok(SessionOptions {
             device: self.device,
             threads,
             variant: VariantRequest { precision: self.precision.0, batch_size },
-        }
+            ahead: self.ahead.steps(self.device)?,
+        })
     }
 
     fn all(&self, run: &mut Run, found: Inputs) -> anyhow::Result<ExitCode> {

@@ -1,5 +1,6 @@
 //! The commands: what was typed, resolved and checked, then one call into the library.
 
+mod ahead;
 mod bench;
 mod doctor;
 mod generate;

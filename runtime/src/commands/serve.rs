@@ -173,6 +173,7 @@ impl Serve {
                 precision: self.precision.0,
                 batch_size: self.batch_size.saturating_mul(self.search.beams()),
             },
+            ahead: None,
         };
         let threads = (session(self.threads).resolved_threads() / self.workers).max(1);
         let drafter = || -> anyhow::Result<Drafter> {

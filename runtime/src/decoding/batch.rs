@@ -39,7 +39,11 @@ pub fn run<M: StepModel, S: Studies<M>>(model: &mut M, rows_each: usize, studies
     let mut waiting = true;
     let mut changes = Changes::default();
     loop {
-        for (place, seat) in seats.iter_mut().enumerate().filter(|(_, seat)| seat.is_none()) {
+        if seats.iter().all(Option::is_none) {
+            model.give_up_ahead();
+        }
+        let at_rest = model.at_rest();
+        for (place, seat) in seats.iter_mut().enumerate().filter(|(_, seat)| at_rest && seat.is_none()) {
             if waiting {
                 let admitted = studies.admit(model, place * rows_each)?;
                 waiting = admitted.is_some();

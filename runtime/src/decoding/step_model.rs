@@ -20,7 +20,7 @@ pub enum StepError {
     },
     /// A search wants what only the CPU gives.
     #[error(
-        "{0} reads the scores of every token, which stay on the CUDA device\nhint: use --device cpu, or plain greedy decoding"
+        "{0} reads the scores of every token, which stay on the device\nhint: use --device cpu without --check-every, or plain greedy decoding"
     )]
     OnDevice(&'static str),
 }
@@ -38,6 +38,13 @@ pub trait StepModel {
     fn start_row(&mut self, row: usize, start: i64);
     /// Runs one step of every row.
     fn step(&mut self) -> Result<(), StepError>;
+    /// Whether rows may be started, fed or copied now. A model that takes several steps at once says no until it has
+    /// handed all of them out.
+    fn at_rest(&self) -> bool {
+        true
+    }
+    /// Forgets steps that were taken and not handed out; every row has to be started again.
+    fn give_up_ahead(&mut self) {}
     /// The most probable token of each row after the step, `[B]`.
     fn next_ids(&self) -> &[i64];
     /// Natural-log probability of these tokens, `[B]`.

@@ -35,15 +35,29 @@ pub(super) struct Buffers {
 }
 
 /// Keys and values, with their names in the graph.
-struct StateTensors {
+pub(super) struct StateTensors {
     /// Of the text, `[B, heads, T, head_dims]`, on the device: past and present in one place.
     caches: Vec<([String; 2], Floats)>,
-    /// Of the image, `[B, heads, S, head_dims]`, in the computer's memory.
-    cross: Vec<(String, Floats)>,
+    /// Of the image, `[B, heads, S, head_dims]`, in the computer's memory unless steps are taken ahead.
+    pub cross: Vec<(String, Floats)>,
 }
 
 impl StateTensors {
-    fn bind(&mut self, binding: &mut IoBinding) -> Result<(), ort::Error> {
+    pub fn zeroed(arch: &Architecture, floats: DType, device: Device, rows: usize) -> Result<Self, ort::Error> {
+        let mut caches = Vec::new();
+        for layer in 0..arch.decoders {
+            for names in [
+                [interface::past_key(layer), interface::present_key(layer)],
+                [interface::past_value(layer), interface::present_value(layer)],
+            ] {
+                let shape = [rows, arch.heads, arch.max_positions, arch.head_dims];
+                caches.push((names, Floats::zeroed(floats, shape)?.on(device)?));
+            }
+        }
+        Ok(Self { caches, cross: zeroed_images(arch, floats, rows)? })
+    }
+
+    pub fn bind(&mut self, binding: &mut IoBinding) -> Result<(), ort::Error> {
         for ([past, present], cache) in &mut self.caches {
             cache.bind_input(binding, past)?;
             cache.bind_output(binding, present)?;
@@ -89,23 +103,8 @@ impl Buffers {
                 None
             }
         };
-        let mut caches = Vec::new();
-        let mut cross = Vec::new();
-        for layer in 0..arch.decoders {
-            for names in [
-                [interface::past_key(layer), interface::present_key(layer)],
-                [interface::past_value(layer), interface::present_value(layer)],
-            ] {
-                let shape = [rows, arch.heads, arch.max_positions, arch.head_dims];
-                caches.push((names, Floats::zeroed(floats, shape)?.on(device)?));
-            }
-            for name in [interface::cross_key(layer), interface::cross_value(layer)] {
-                let shape = [rows, arch.heads, arch.image_tokens, arch.head_dims];
-                cross.push((name, Floats::zeroed(floats, shape)?));
-            }
-        }
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        let (mut state, images_changed) = (StateTensors { caches, cross }, false);
+        let (mut state, images_changed) = (StateTensors::zeroed(arch, floats, device, rows)?, false);
         state.bind(&mut binding)?;
         Ok(Self { number, rows, device, binding, ids, position, log_probability, logits, state, images_changed })
     }
@@ -197,6 +196,17 @@ impl Buffers {
         }
         self.images_changed = true;
     }
+}
+
+/// Keys and values of no image yet, with their names, in the computer's memory.
+pub(super) fn zeroed_images(
+    arch: &Architecture,
+    floats: DType,
+    rows: usize,
+) -> Result<Vec<(String, Floats)>, ort::Error> {
+    let shape = [rows, arch.heads, arch.image_tokens, arch.head_dims];
+    let names = (0..arch.decoders).flat_map(|layer| [interface::cross_key(layer), interface::cross_value(layer)]);
+    names.map(|name| Ok((name, Floats::zeroed(floats, shape)?))).collect()
 }
 
 fn device_memory(index: i32) -> Result<MemoryInfo<'static>, ort::Error> {

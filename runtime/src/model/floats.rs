@@ -105,6 +105,15 @@ impl Floats {
         }
     }
 
+    /// Overwrites another tensor of the same width and shape, wherever the two are.
+    pub fn copy_into(&self, other: &mut Self) -> Result<(), ort::Error> {
+        match (self, other) {
+            (Self::Full(tensor), Self::Full(other)) => tensor.copy_into(other),
+            (Self::Half(tensor), Self::Half(other)) => tensor.copy_into(other),
+            _ => unreachable!("a variant has one width"),
+        }
+    }
+
     /// Places of a row: N.
     pub fn places(&self) -> usize {
         each!(self, tensor => tensor.shape()[2] as usize)

@@ -1,5 +1,6 @@
 //! A bundle's graphs as ONNX Runtime sessions.
 
+mod ahead;
 mod buffers;
 mod decoder;
 mod encoder;
@@ -8,6 +9,7 @@ mod floats;
 mod session;
 mod verifier;
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use thiserror::Error;
@@ -56,6 +58,18 @@ pub struct SessionOptions {
     pub threads: usize,
     /// Which of the bundle's variants to run.
     pub variant: VariantRequest,
+    /// Steps that the decoder takes before anyone looks; none: one at a time.
+    pub ahead: Option<StepsAhead>,
+}
+
+/// How far a batch goes by itself, for plain greedy search alone: the scores of all tokens stay where they are. The texts
+/// do not depend on it. Each look makes the computer wait for a CUDA device; on the CPU it gains nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepsAhead {
+    /// Steps until the next look. Rows that ended in between step for nothing, and get their next image afterwards.
+    pub steps: NonZeroUsize,
+    /// Captures them as CUDA graphs, each batch size for itself; nothing on the CPU.
+    pub cuda_graph: bool,
 }
 
 impl SessionOptions {
@@ -124,14 +138,18 @@ impl Model {
             found: manifest.variants.iter().map(|v| v.name.as_str()).collect::<Vec<_>>().join(", "),
         })?;
         let threads = options.resolved_threads();
-        let encoder = session::open(bundle, &variant.encoder, device, threads)?;
-        let decoder = session::open(bundle, &variant.decoder, device, threads)?;
+        let cuda_graph = device != Device::Cpu && options.ahead.is_some_and(|ahead| ahead.cuda_graph);
+        let ahead = options.ahead.map(|ahead| StepsAhead { cuda_graph, ..ahead });
+        let encoder = session::open(bundle, &variant.encoder, device, threads, false)?;
+        let decoder = session::open(bundle, &variant.decoder, device, threads, cuda_graph)?;
+        let mut decoder = Decoder::new(decoder, &manifest.architecture, variant.precision.floats(), device);
+        decoder.set_ahead(ahead);
         Ok(Self {
             architecture: manifest.architecture.clone(),
             variant: variant.name.clone(),
             device,
             encoder: Encoder::new(encoder, &manifest.architecture),
-            decoder: Decoder::new(decoder, &manifest.architecture, variant.precision.floats(), device),
+            decoder,
             fallback: None,
         })
     }
@@ -171,10 +189,10 @@ impl Model {
     pub fn prepare_guessing(&mut self, bundle: &Bundle, options: &SessionOptions) -> Result<bool, ModelError> {
         let variant = bundle.manifest().variants.iter().find(|variant| variant.name == self.variant);
         let Some(verifier) = variant.and_then(|variant| variant.verifier.as_ref()) else { return Ok(false) };
-        if self.device != Device::Cpu {
+        if self.device != Device::Cpu || options.ahead.is_some() {
             return Ok(false);
         }
-        self.decoder.set_verifier(session::open(bundle, verifier, self.device, options.resolved_threads())?);
+        self.decoder.set_verifier(session::open(bundle, verifier, self.device, options.resolved_threads(), false)?);
         Ok(true)
     }
 

@@ -15,8 +15,15 @@ use crate::platform;
 /// Opens a graph of the bundle on a device.
 ///
 /// Spinning is off: on a desktop or a shared machine it makes two threads slower than one. A CUDA session does not let
-/// nodes fall back to the CPU: a graph that does not run whole on the device is an error, not a slow surprise.
-pub fn open(bundle: &Bundle, graph: &str, device: Device, threads: usize) -> Result<Session, ModelError> {
+/// nodes fall back to the CPU: a graph that does not run whole on the device is an error, not a slow surprise. With
+/// `cuda_graph` its runs are captured as CUDA graphs, by the run option `gpu_graph_id`.
+pub fn open(
+    bundle: &Bundle,
+    graph: &str,
+    device: Device,
+    threads: usize,
+    cuda_graph: bool,
+) -> Result<Session, ModelError> {
     let (environment, _) = onnxruntime::environment()?;
     let mut builder = Session::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::Level3)
@@ -29,7 +36,8 @@ pub fn open(bundle: &Bundle, graph: &str, device: Device, threads: usize) -> Res
         builder = builder.with_precise_qmm().map_err(ort::Error::from)?;
     }
     if let Device::Cuda(index) = device {
-        let provider = CUDA::default().with_device_id(index).with_tf32(false).build().error_on_failure();
+        let provider = CUDA::default().with_device_id(index).with_tf32(false).with_cuda_graph(cuda_graph);
+        let provider = provider.build().error_on_failure();
         builder = builder
             .with_execution_providers([provider])
             .and_then(ort::session::builder::SessionBuilder::with_disable_cpu_fallback)

@@ -271,14 +271,14 @@ fn a_watched_folder_is_drafted_as_it_fills_and_a_file_is_taken_once_and_whole() 
     let line = format!("generate hot --model model --out out.csv --watch --settle {REST}");
     let mut run = Watched::start(&mut place.command("xreport", &line));
     assert!(run.until(|| place.has("out.csv.ledger.jsonl")), "it must be watching before the file comes");
-    // Trickles in, with pauses that are shorter than the rest that makes a file whole.
+    // Trickles in over 10 seconds, with pauses that are shorter than the rest that makes a file whole.
     let bytes = fs::read(place.path("data/images/s00.png")).unwrap();
     let mut file = fs::File::create(place.path("hot/a.png")).unwrap();
     let mut longest = Duration::ZERO;
-    for part in bytes.chunks(bytes.len() / 12 + 1) {
+    for part in bytes.chunks(bytes.len() / 20 + 1) {
         let started = Instant::now();
         file.write_all(part).unwrap();
-        std::thread::sleep(Duration::from_millis(250));
+        std::thread::sleep(Duration::from_millis(500));
         longest = longest.max(started.elapsed());
     }
     if longest.as_secs_f64() > REST * 0.7 {

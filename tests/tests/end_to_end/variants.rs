@@ -118,6 +118,55 @@ fn neighbours_order_and_threads_change_nothing() {
     }
 }
 
+/// Looking every N steps only: the buffers and bindings of CUDA graphs, on the CPU.
+#[test]
+fn steps_between_looks_change_nothing() {
+    let place = with_variants();
+    for precision in ["fp32", "int8"] {
+        let options = format!("--precision {precision} --batch-size 5 --threads 1");
+        let plain = said(&place, &options, false);
+        for (every, backwards) in [(1, false), (3, true), (8, false), (1000, false)] {
+            assert_eq!(said(&place, &format!("{options} --check-every {every}"), backwards), plain, "every {every}");
+        }
+    }
+    // It changes no row: a run goes on with it.
+    let line = "generate data/images --model model --out rows.csv --fresh";
+    place.xreport(line).expect_code(0);
+    let again = place.xreport("generate data/images --model model --out rows.csv --check-every 8").expect_code(0);
+    assert!(again.stderr.contains(&format!("{STUDIES} done before")), "{again}");
+    for (options, said) in [
+        ("--check-every 0", "--check-every"),
+        ("--check-every 8 --beams 2", "plain greedy search expected"),
+        ("--check-every 8 --prefix heart", "plain greedy search expected"),
+        ("--check-every 8 --batch-size 1 --guess-ahead --precision fp32", "plain greedy search expected"),
+        ("--cuda-graph", "--device cuda or cuda:N expected"),
+        ("--cuda-graph --device cpu", "--device cuda or cuda:N expected"),
+    ] {
+        let run = place.xreport(&format!("generate data/images --model model --out no.csv {options}")).expect_code(2);
+        assert!(run.stderr.contains(said), "{options}: {run}");
+    }
+}
+
+/// Without `--tokens` it asks for no more than the bundle has room for.
+#[test]
+fn bench_times_any_bundle() {
+    let place = with_variants();
+    let positions = place.json("model/bundle.json")["architecture"]["max_positions"].as_u64().unwrap();
+    let line = "bench model --repeats 1 --precision fp32 --batch-size 1,3 --json";
+    for (options, every) in [("", 1), ("--check-every 4", 4)] {
+        let run = place.xreport(&format!("{line} {options}")).expect_code(0);
+        let found: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        let cases = found["cases"].as_array().unwrap();
+        assert_eq!(cases.len(), 2);
+        for case in cases {
+            assert_eq!((&case["tokens"], &case["check_every"]), (&json!(positions.min(100)), &json!(every)), "{case}");
+            assert!(case["decode_ms"].as_f64().unwrap() > 0.0, "{case}");
+        }
+    }
+    let run = place.xreport(&format!("bench model --tokens {}", positions + 1)).expect_code(2);
+    assert!(run.stderr.contains(&format!("1 to {positions} expected")), "{run}");
+}
+
 #[test]
 fn guessing_ahead_changes_no_text() {
     let place = with_variants();

@@ -138,6 +138,7 @@ pub fn evaluate(request: &EvaluateRequest) -> anyhow::Result<Evaluation> {
         device: request.device,
         threads: settings.training.num_processors,
         variant: VariantRequest { precision: request.precision, batch_size: batch },
+        ahead: None,
     };
     let mut drafter = Drafter::new(&bundle, &session, None)?;
     let images: Vec<&[u8]> =

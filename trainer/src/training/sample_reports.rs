@@ -43,6 +43,7 @@ impl Run {
             device: DeviceRequest::Cpu,
             threads: self.training().threads(),
             variant: VariantRequest { precision: Some(Precision::Fp32), batch_size: chosen.len() },
+            ahead: None,
         };
         let mut drafter = Drafter::new(&bundle, &session, None)?;
         let images = chosen.iter().map(|sample| held_out.images.get(sample.image)).collect::<Result<Vec<_>, _>>()?;

@@ -62,13 +62,16 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
     phase("folder", || fill(workspace, options, &program, &folder))?;
     let archive = made.join(format!("{name}.tar.gz"));
     phase("archive", || archive::write(&folder, &archive))?;
-    if !options.no_deb {
-        phase("Debian package", || debian_package(workspace, &folder))?;
+    let package = if options.no_deb { None } else { phase("Debian package", || debian_package(workspace, &folder))? };
+    let mut works = phase("trial: unpacked elsewhere, empty environment", || trial::archive(&archive, &name))?;
+    if let Some(package) = &package {
+        works &= phase("trial of the Debian package's files, likewise", || trial::debian_package(package))?;
     }
-    let works = phase("trial: unpacked elsewhere, empty environment", || trial::run(&archive, &name))?;
     let bytes = bytes_below(&folder)?;
     println!("{} {}", folder.display(), size(bytes));
-    println!("{} {}", archive.display(), size(fs::metadata(&archive)?.len()));
+    for file in std::iter::once(&archive).chain(&package) {
+        println!("{} {}", file.display(), size(fs::metadata(file)?.len()));
+    }
     let small = bytes <= LARGEST || options.bundle.is_some();
     if !small {
         println!("NOT MET: {} at most with the demo bundle", size(LARGEST));
@@ -180,11 +183,11 @@ fn bytes_below(folder: &Path) -> Result<u64> {
 }
 
 /// The `.deb`, where cargo-deb is installed; it packs the folder that was made, so nothing is built twice.
-fn debian_package(workspace: &Workspace, folder: &Path) -> Result<()> {
+fn debian_package(workspace: &Workspace, folder: &Path) -> Result<Option<PathBuf>> {
     let installed = workspace.cargo().args(["deb", "--version"]).output().is_ok_and(|output| output.status.success());
     if !installed {
         println!("   no cargo-deb here, no .deb (`cargo install cargo-deb` brings it)");
-        return Ok(());
+        return Ok(None);
     }
     // The package's list of files names it without version and system.
     let fixed = workspace.path(FOLDER).join("debian");
@@ -195,7 +198,10 @@ fn debian_package(workspace: &Workspace, folder: &Path) -> Result<()> {
     cargo.args(["deb", "--package", "xreport-runtime", "--no-build", "--no-strip", "--output"]);
     cargo.arg(workspace.path(FOLDER));
     ensure!(succeeds(&mut cargo)?, "cargo-deb failed: see its message above");
-    fs::remove_dir_all(&fixed).context("the package's folder cannot be removed")
+    fs::remove_dir_all(&fixed).context("the package's folder cannot be removed")?;
+    let mut made = fs::read_dir(workspace.path(FOLDER))?.flatten().map(|entry| entry.path());
+    let package = made.find(|path| path.extension().is_some_and(|ending| ending == "deb"));
+    Ok(Some(package.context("cargo-deb ended well, and made no .deb")?))
 }
 
 #[cfg(test)]

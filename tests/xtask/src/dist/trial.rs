@@ -12,21 +12,40 @@ use flate2::read::GzDecoder;
 const NOBODY: &str = "65534";
 
 /// Whether the archive's program drafts a report there.
-pub fn run(archive: &Path, name: &str) -> Result<bool> {
+pub fn archive(archive: &Path, name: &str) -> Result<bool> {
+    in_a_place(|place| {
+        tar::Archive::new(GzDecoder::new(File::open(archive)?)).unpack(place).context("the archive does not unpack")?;
+        try_in(place, &place.join(name).join(format!("xreport{}", std::env::consts::EXE_SUFFIX)))
+    })
+}
+
+/// The same for the files of a Debian package, unpacked without being installed.
+pub fn debian_package(package: &Path) -> Result<bool> {
+    in_a_place(|place| {
+        let unpacked = Command::new("dpkg-deb").arg("--extract").args([package, place]).status();
+        if unpacked.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            println!("   NOT SHOWN here: no dpkg-deb to unpack it with");
+            return Ok(true);
+        }
+        ensure!(unpacked?.success(), "`{}` does not unpack", package.display());
+        try_in(place, &place.join("usr/lib/xreport/xreport"))
+    })
+}
+
+/// A folder of its own, with a space in its name, which is gone afterwards.
+fn in_a_place(try_it: impl FnOnce(&Path) -> Result<bool>) -> Result<bool> {
     let place = std::env::temp_dir().join(format!("xreport trial {}", std::process::id()));
-    let outcome = try_in(&place, archive, name);
+    fs::create_dir_all(&place).with_context(|| format!("`{}` cannot be made", place.display()))?;
+    let outcome = try_it(&place);
     let _ = fs::remove_dir_all(&place);
     outcome
 }
 
-fn try_in(place: &Path, archive: &Path, name: &str) -> Result<bool> {
-    fs::create_dir_all(place).with_context(|| format!("`{}` cannot be made", place.display()))?;
-    tar::Archive::new(GzDecoder::new(File::open(archive)?)).unpack(place).context("the archive does not unpack")?;
-    let program = place.join(name).join(format!("xreport{}", std::env::consts::EXE_SUFFIX));
+fn try_in(place: &Path, program: &Path) -> Result<bool> {
     let work = place.join("work");
     fs::create_dir_all(work.join("images"))?;
     fs::write(work.join("images/a.pgm"), [&b"P5\n64 64\n255\n"[..], &[90; 64 * 64]].concat())?;
-    let wrappers = wrappers(&program, &work)?;
+    let wrappers = wrappers(program, &work)?;
     println!("   {}", if wrappers.is_empty() { "as this user, with this network".into() } else { wrappers.join(" ") });
     for (word, what) in [("unshare", "without a network"), ("setpriv", "by a user without rights")] {
         if !wrappers.iter().any(|wrapper| wrapper == word) {
@@ -35,7 +54,7 @@ fn try_in(place: &Path, archive: &Path, name: &str) -> Result<bool> {
     }
     for words in ["doctor", "generate images --gate off --out reports.csv", "generate images --gate off --out reports"]
     {
-        let output = wrapped(&wrappers, &program)
+        let output = wrapped(&wrappers, program)
             .args(words.split_whitespace())
             .current_dir(&work)
             .env_clear()
