@@ -41,7 +41,7 @@ usage: cargo xtask COMMAND
                     check the formatting, the lints and the dependency rules, then run all tests;
                     ARGS go to `cargo test`
   demo [--quick]    set up, build, draw a data set, train, export, generate and evaluate
-  radiographs PNEUMONIA NIH [--out DIR]
+  radiographs PNEUMONIA NIH [--out DIR] [--resume]
                     train, test and export the bundle that has seen real radiographs: the folders of the two corpora
   dist [--bundle DIR] [--no-deb]
                     a folder to copy to other machines, its .tar.gz, and a .deb where cargo-deb is installed

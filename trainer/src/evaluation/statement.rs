@@ -118,13 +118,12 @@ pub(super) fn ask(asked: &Asked<'_>, tokenizer: &Tokenizer, manifest: &Manifest)
     let mut studies = Vec::new();
     for (index, case) in asked.cases.iter().enumerate() {
         let Some(truth) = said(&case.study.text, &words) else { continue };
-        let model = match said(&case.draft.text, &words) {
-            Some(affirms) => Answer { affirms, score: tokens.score(case, affirms) },
-            None => {
-                silent += 1;
-                Answer { affirms: false, score: 0.0 }
-            }
-        };
+        let answer = said(&case.draft.text, &words);
+        silent += usize::from(answer.is_none());
+        let model = answer.map_or(Answer { affirms: false, score: 0.0 }, |affirms| Answer {
+            affirms,
+            score: tokens.score(case, affirms),
+        });
         studies.push(Study {
             truth,
             model,
@@ -245,7 +244,7 @@ fn answers(rows: &[(bool, Answer)], clusters: &[Vec<usize>], seed: u64) -> Answe
         (all > 0).then(|| f64::from(right) / f64::from(all))
     };
     let balanced =
-        |sample: &[usize]| Some((right_among(sample, Some(true))? + right_among(sample, Some(false))?) / 2.0);
+        |sample: &[usize]| Some(f64::midpoint(right_among(sample, Some(true))?, right_among(sample, Some(false))?));
     Answers {
         accuracy: measured(&|sample| right_among(sample, None)).expect("a group has a study"),
         sensitivity: measured(&|sample| right_among(sample, Some(true))),
@@ -291,10 +290,10 @@ mod tests {
         let found = answers(&rows(), &clusters, 1);
         assert!((found.accuracy.value - 0.75).abs() < 1e-12);
         let value = |measured: Option<Measured>| measured.unwrap().value;
-        assert_eq!(
-            [found.sensitivity, found.specificity, found.balanced, found.area].map(value),
-            [1.0, 0.5, 0.75, 0.75]
-        );
+        let values = [found.sensitivity, found.specificity, found.balanced, found.area].map(value);
+        for (value, expected) in values.into_iter().zip([1.0, 0.5, 0.75, 0.75]) {
+            assert!((value - expected).abs() < 1e-12, "{values:?}");
+        }
         let Measured { value, interval } = found.accuracy;
         assert!(interval.low < value && value <= interval.high, "{interval:?}");
         let one_sided = answers(&rows()[..2], &clusters[..2], 1);

@@ -19,7 +19,7 @@ mod onnx_python;
 pub mod overfit;
 mod parity;
 mod peer;
-mod programs;
+pub mod programs;
 pub mod radiographs;
 mod random;
 mod resume_kill;

@@ -30,6 +30,11 @@ impl Programs {
         Ok(Self(["xreport", "xreport-train"].into_iter().map(named).collect::<Result<_>>()?))
     }
 
+    /// All of them, by name.
+    pub fn all(&self) -> &workspace::Programs {
+        &self.0
+    }
+
     /// Where the program lies.
     pub fn path(&self, name: &str) -> Result<&Path> {
         self.0.get(name).map(PathBuf::as_path).with_context(|| format!("the workspace has no program `{name}`"))

@@ -11,6 +11,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::phases::phase;
+use crate::proofs::programs::Programs;
 use crate::recipe::{Recipe, Step};
 use crate::setup;
 use crate::workspace::Workspace;
@@ -29,16 +30,19 @@ pub struct Options {
     pneumonia: String,
     nih: String,
     out: String,
+    /// Steps whose output an earlier run has left are not run again.
+    resume: bool,
 }
 
 impl Options {
-    /// Reads `PNEUMONIA NIH [--out DIR]`.
+    /// Reads `PNEUMONIA NIH [--out DIR] [--resume]`.
     pub fn parse(words: &[String]) -> Result<Self> {
-        let (mut folders, mut out) = (Vec::new(), BUNDLE.to_owned());
+        let (mut folders, mut out, mut resume) = (Vec::new(), BUNDLE.to_owned(), false);
         let mut rest = words.iter();
         while let Some(word) = rest.next() {
             match word.as_str() {
                 "--out" => rest.next().context("`--out` wants a folder")?.clone_into(&mut out),
+                "--resume" => resume = true,
                 option if option.starts_with('-') => {
                     bail!("`radiographs` does not know `{option}`\nhint: cargo xtask help")
                 }
@@ -52,7 +56,7 @@ impl Options {
                 found.len()
             )
         })?;
-        Ok(Self { pneumonia, nih, out })
+        Ok(Self { pneumonia, nih, out, resume })
     }
 }
 
@@ -83,7 +87,7 @@ const STEPS: &[Step] = &[
         program: "xreport-train",
         arguments: "train --data radiographs/dataset --settings settings/radiographs.json --out radiographs/checkpoints/radiographs",
         quick: "",
-        makes: "radiographs/checkpoints",
+        makes: "radiographs/checkpoints/radiographs",
     },
     Step {
         title: "evaluate on the persons held out",
@@ -154,8 +158,10 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let recipe = Recipe { name: "radiographs", folder: FOLDER, steps: STEPS };
     recipe.refuse_foreign(workspace)?;
     phase("native libraries", || setup::run(workspace, &setup::Options::default()))?;
-    let programs = phase("build", || workspace.build_programs("release"))?;
-    recipe.clear(workspace)?;
+    let programs = phase("build", || Programs::built(workspace))?;
+    if !options.resume {
+        recipe.clear(workspace)?;
+    }
     let absolute = |folder: &str| -> Result<String> {
         let path = std::path::absolute(folder)?;
         Ok(path.to_str().with_context(|| format!("`{folder}` is not UTF-8"))?.to_owned())
@@ -167,11 +173,15 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         ("OUT", absolute(&options.out)?),
     ];
     for step in STEPS {
-        recipe.run(workspace, &programs, step, &step.words(false, &named))?;
+        if options.resume && workspace.path(step.makes).exists() {
+            println!("== {}: {} is there", step.title, step.makes);
+            continue;
+        }
+        recipe.run(workspace, programs.all(), step, &step.words(false, &named))?;
     }
     let notes = workspace.path(NOTES);
     fs::write(&notes, notes::of(workspace)?).with_context(|| format!("`{}` cannot be written", notes.display()))?;
-    recipe.run(workspace, &programs, &EXPORT, &EXPORT.words(false, &named))?;
+    recipe.run(workspace, programs.all(), &EXPORT, &EXPORT.words(false, &named))?;
     let size = folder_size(&options.out)?;
     println!("== all of it: {:.0} s; the bundle has {size} bytes", start.elapsed().as_secs_f64());
     ensure!(size <= LARGEST, "the bundle has {size} bytes, at most {LARGEST} are wanted");
@@ -193,7 +203,8 @@ mod tests {
 
     #[test]
     fn two_folders_are_named() {
-        let options = parse(&["a", "--out", "c", "b"]).expect("well-formed");
+        let options = parse(&["a", "--out", "c", "b", "--resume"]).expect("well-formed");
+        assert!(options.resume);
         assert_eq!([options.pneumonia, options.nih, options.out], ["a", "b", "c"]);
         assert!(parse(&["a"]).expect_err("one folder").to_string().contains("1 found"));
         assert!(parse(&["a", "b", "--fast"]).expect_err("no option").to_string().contains("--fast"));
