@@ -57,15 +57,45 @@ pub fn of(workspace: &Workspace) -> Result<String> {
          random.\n",
         super::STATEMENT
     );
-    for (title, folder) in EVALUATIONS {
+    let read = |folder: &str| -> Result<Value> {
         let path = workspace.path(super::FOLDER).join(folder).join("results.json");
         let bytes = fs::read(&path).with_context(|| format!("`{}` cannot be read", path.display()))?;
-        let results: Value =
-            serde_json::from_slice(&bytes).with_context(|| format!("`{}` is no JSON", path.display()))?;
-        write!(text, "\n### {title}\n\n{}", table(&results)?)?;
+        serde_json::from_slice(&bytes).with_context(|| format!("`{}` is no JSON", path.display()))
+    };
+    let results = EVALUATIONS.iter().map(|(_, folder)| read(folder)).collect::<Result<Vec<_>>>()?;
+    for ((title, _), results) in EVALUATIONS.iter().zip(&results) {
+        write!(text, "\n### {title}\n\n{}", table(results)?)?;
+    }
+    write!(text, "\n## Does a shortcut explain it?\n\n")?;
+    for source in ["source children", "source adults"] {
+        writeln!(text, "{}", shortcut(source, &results[..3])?)?;
     }
     write!(text, "\n{LIMITS}")?;
     Ok(text)
+}
+
+/// Above this, an area is more than chance for our purpose.
+const MORE_THAN_CHANCE: f64 = 0.6;
+
+/// What covering borders, or all but borders, does to the area of a group: `results` as it is, with borders covered, and
+/// with borders alone.
+fn shortcut(group: &str, results: &[Value]) -> Result<String> {
+    let area = |results: &Value| {
+        let mut groups = results["statement"]["groups"].as_array().into_iter().flatten();
+        let found =
+            groups.find(|found| found["name"] == group).and_then(|found| found["model"]["area"]["value"].as_f64());
+        found.with_context(|| format!("no area of the group `{group}`"))
+    };
+    let [whole, covered, alone] = [area(&results[0])?, area(&results[1])?, area(&results[2])?];
+    let said = if alone > MORE_THAN_CHANCE && covered < MORE_THAN_CHANCE {
+        "**The border explains the score**: side marks, collimation, tubes and the position of the patient, not the lungs. The \
+         figures of this group say nothing about finding pneumonia."
+    } else if covered > MORE_THAN_CHANCE && alone < MORE_THAN_CHANCE {
+        "The border does not explain the score; what is within does."
+    } else {
+        "Both parts carry something of the score."
+    };
+    Ok(format!("- {group}: area {whole:.3}; borders covered {covered:.3}; borders alone {alone:.3}. {said}"))
 }
 
 /// A row for each group of an evaluation.
@@ -108,6 +138,21 @@ fn with_interval(found: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_border_that_explains_the_score_is_named() {
+        let results = |areas: [f64; 3]| {
+            areas.map(|area| {
+                let model = serde_json::json!({"area": {"value": area}});
+                serde_json::json!({"statement": {"groups": [{"name": "a", "model": model}]}})
+            })
+        };
+        let said = |areas| shortcut("a", &results(areas)).expect("the group is there");
+        assert!(said([0.74, 0.50, 0.72]).contains("**The border explains the score**"));
+        assert!(said([0.99, 0.93, 0.37]).contains("does not explain"));
+        assert!(said([0.99, 0.93, 0.7]).contains("Both parts"));
+        assert!(shortcut("b", &results([0.9; 3])).is_err());
+    }
 
     #[test]
     fn a_row_says_what_was_measured_and_dashes_what_was_not() {
