@@ -26,8 +26,15 @@ fn they_are_whole_small_and_say_what_they_were_trained_on() {
         assert!(card.contains("not for diagnostic use") && card.contains(trained_on), "{bundle}");
     }
     let card = fs::read_to_string(folder(BUNDLES[1]).join("MODEL_CARD.md")).unwrap();
-    for said in ["CC BY 4.0", "NIH Clinical Center", "| source children |", "| view AP |", "Borders covered", "swapped"]
-    {
+    for said in [
+        "CC BY 4.0",
+        "NIH Clinical Center",
+        "| source children |",
+        "| view AP |",
+        "Does a shortcut explain it?",
+        "Borders covered",
+        "swapped",
+    ] {
         assert!(card.contains(said), "the card of {} does not say {said}", BUNDLES[1]);
     }
 }
