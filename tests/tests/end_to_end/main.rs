@@ -18,6 +18,7 @@ mod import;
 mod original_folders;
 mod pipeline;
 mod python_peers;
+mod ranks;
 mod resume;
 mod scenes;
 mod score;
