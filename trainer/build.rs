@@ -1,5 +1,6 @@
 //! Tells the trainer's programs and tests where libtorch lies, so that they start without an
-//! environment variable. `torch-sys` cannot do it: its link arguments do not reach its dependents.
+//! environment variable (`torch-sys` cannot do it: its link arguments do not reach its dependents), and compiles
+//! our own shim to libtorch.
 
 use std::env;
 use std::path::Path;
@@ -24,6 +25,30 @@ fn main() {
     }
     if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
         search_at_start(&link.join("lib"));
+    }
+    compile_shim(&link);
+}
+
+/// Compiles what tch does not reach: c10d's store, a sum over processes that autograd goes back through, pinned memory.
+fn compile_shim(libtorch: &Path) {
+    println!("cargo::rerun-if-changed=native/shim.cpp");
+    let include = libtorch.join("include");
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        // As torch-sys compiles its own shim: libtorch's strings have the new layout.
+        .define("_GLIBCXX_USE_CXX11_ABI", "1")
+        .include(include.join("torch/csrc/api/include"))
+        .include(include)
+        // Calls into libtorch, nothing that an optimizer could make faster.
+        .opt_level(1)
+        .debug(false)
+        .warnings(false)
+        .file("native/shim.cpp")
+        .compile("xreport_native");
+    println!("cargo::rustc-link-search=native={}", libtorch.join("lib").display());
+    for library in ["torch_cpu", "c10"] {
+        println!("cargo::rustc-link-lib={library}");
     }
 }
 

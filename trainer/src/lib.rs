@@ -8,12 +8,14 @@ pub mod evaluation;
 pub mod export;
 pub mod import;
 pub mod metrics;
+mod native;
 pub mod network;
 pub mod observations;
 pub mod onnx;
 pub mod page;
 pub mod phantoms;
 pub mod plots;
+pub mod ranks;
 pub mod score;
 pub mod settings;
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod original_folders;
 mod own_bundles;
 mod pipeline;
 mod python_peers;
+mod ranks;
 mod resume;
 mod scenes;
 mod score;

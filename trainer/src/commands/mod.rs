@@ -6,6 +6,7 @@ mod evaluate;
 mod export;
 mod import;
 mod paths;
+mod record;
 mod score;
 mod settings;
 mod train;
@@ -31,6 +32,9 @@ pub enum Command {
     Export(export::Export),
     /// Time training steps on random data
     Bench(bench::Bench),
+    /// Record batches and losses of a checkpoint's next steps on random data, for a peer that repeats them
+    #[command(hide = true)]
+    Record(record::Record),
     /// Measure what a bundle writes for a data set
     Evaluate(evaluate::Evaluate),
     /// Compare the texts of any system with reference reports
@@ -47,6 +51,7 @@ impl Command {
             Self::Init(command) => command.run(),
             Self::Export(command) => command.run(),
             Self::Bench(command) => command.run(),
+            Self::Record(command) => command.run(),
             Self::Evaluate(command) => command.run(),
             Self::Score(command) => command.run(),
         }

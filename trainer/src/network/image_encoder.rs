@@ -70,7 +70,7 @@ impl ImageEncoder {
         let exact = self.normalise(&unit_range(images, at_least_float(kind)));
         let mut x = exact.to_kind(kind).permute([0, 3, 1, 2]);
         for block in &self.blocks {
-            x = block.forward(weights, statistics, &x, mode == Mode::Train);
+            x = block.forward(weights, statistics, &x, mode);
         }
         let grid = x.permute([0, 2, 3, 1]).reshape([-1, self.tokens[0], self.tokens[1]]);
         let mut x = self.projection.forward(weights, &grid) + weights.get(self.positions);

@@ -19,7 +19,7 @@ use tch::{Device, Kind, Tensor};
 use xreport_models::bundle::Architecture;
 
 pub use attention::{CacheForm, CacheStep, HeadShape};
-pub use convolution::RunningStatistics;
+pub use convolution::{RunningStatistics, SharedBatch};
 pub use decoder::{LayerInputs, StepForm, StepInputs, TextDecoder};
 pub use diagram::diagram;
 pub use image_encoder::ImageEncoder;
@@ -135,7 +135,7 @@ impl Network {
         mode: Mode,
         label_smoothing: f64,
     ) -> Loss {
-        let dropout = if mode == Mode::Train { self.config.dropout } else { 0.0 };
+        let dropout = if mode.trains() { self.config.dropout } else { 0.0 };
         let memory = self.image.forward(weights, statistics, &batch.images, mode, dropout);
         let hidden = self.text.hidden(weights, &batch.inputs, &memory, dropout);
         let real = hidden.flatten(0, 1).index_select(0, &batch.places);
@@ -164,12 +164,21 @@ impl Network {
 }
 
 /// Whether a forward pass trains (batch statistics, dropout) or infers (running statistics, none).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+#[derive(Debug, Clone, Copy)]
+pub enum Mode<'a> {
     /// Training.
     Train,
+    /// Training on a part of a batch, whose other parts other processes have.
+    TrainShared(SharedBatch<'a>),
     /// Inference.
     Infer,
+}
+
+impl Mode<'_> {
+    /// Whether it trains.
+    pub fn trains(&self) -> bool {
+        !matches!(self, Self::Infer)
+    }
 }
 
 /// Positions 0..length, for a slice of the position table.

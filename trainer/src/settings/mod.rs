@@ -131,6 +131,12 @@ impl Settings {
             .collect()
     }
 
+    /// Every key, as `training.EPOCHS`, with its value.
+    pub fn entries(&self) -> Vec<(String, String)> {
+        let values = self.to_value();
+        keys::KEYS.iter().map(|key| (key.path(), values[key.section][key.name].to_string())).collect()
+    }
+
     fn to_value(&self) -> Value {
         serde_json::to_value(self).expect("settings are plain JSON")
     }

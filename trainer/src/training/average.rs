@@ -27,12 +27,26 @@ impl Average {
     /// does not linger: the share kept is at most (1 + step) / (10 + step), as in TensorFlow's moving averages.
     pub fn update(&mut self, flat: &Tensor, statistics: &RunningStatistics, step: u64) {
         let _no_grad = tch::no_grad_guard();
-        let step = step as f64;
-        let taken = 1.0 - self.decay.min((1.0 + step) / (10.0 + step));
+        let taken = self.taken(step);
         let _ = self.flat.lerp_(&flat.detach(), taken);
         for (average, raw) in self.statistics.tensors_mut().zip(statistics.tensors()) {
             let _ = average.lerp_(raw, taken);
         }
+    }
+
+    /// As [`Average::update`], by a share taken that lies on the device, `f32 []`.
+    pub fn update_by(&mut self, flat: &Tensor, statistics: &RunningStatistics, taken: &Tensor) {
+        let _no_grad = tch::no_grad_guard();
+        let _ = self.flat.lerp_tensor_(&flat.detach(), taken);
+        for (average, raw) in self.statistics.tensors_mut().zip(statistics.tensors()) {
+            let _ = average.lerp_tensor_(raw, taken);
+        }
+    }
+
+    /// Share of the raw state that goes into the average after `step`.
+    pub fn taken(&self, step: u64) -> f64 {
+        let step = step as f64;
+        1.0 - self.decay.min((1.0 + step) / (10.0 + step))
     }
 }
 

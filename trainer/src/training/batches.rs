@@ -11,6 +11,7 @@ use tch::{Device, Tensor};
 use super::augment::augmented;
 use super::seeds::Stream;
 use crate::data::{ImageStore, LostImage};
+use crate::native::pinned;
 use crate::network::Batch;
 use crate::settings::Settings;
 
@@ -41,8 +42,10 @@ pub struct Samples {
 pub struct Ordering {
     /// SEED.
     pub seed: u64,
-    /// BATCH_SIZE.
+    /// Studies of a batch: BATCH_SIZE for each process.
     pub batch_size: usize,
+    /// Processes that share each batch; every one needs a study of it.
+    pub ranks: usize,
     /// LENGTH_WINDOW: among the studies of so many batches that follow each other, those with reports of like length
     /// come together, and less is padded.
     pub window: usize,
@@ -51,42 +54,80 @@ pub struct Ordering {
 }
 
 impl Ordering {
-    /// As the settings say.
-    pub fn of(settings: &Settings) -> Self {
+    /// As the settings say, for `ranks` processes.
+    pub fn of(settings: &Settings, ranks: usize) -> Self {
         let training = &settings.training;
         Self {
             seed: training.seed,
-            batch_size: training.batch_size,
+            batch_size: training.batch_size * ranks,
+            ranks,
             window: training.length_window,
             balance: settings.dataset.balance_texts,
         }
     }
 }
 
-/// The indices of one batch, and which batch of its epoch it is.
+/// The indices of one batch, which of them are this process's, and which batch of its epoch it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// Indices into the samples.
-    pub indices: Vec<usize>,
+    /// Indices of the whole batch into the samples.
+    pub whole: Vec<usize>,
     /// From 0.
     pub index: usize,
+    /// Which process's part, and of how many.
+    part: (usize, usize),
+}
+
+impl Plan {
+    fn new(whole: Vec<usize>, index: usize) -> Self {
+        Self { whole, index, part: (0, 1) }
+    }
+
+    /// The part of process `rank` of `ranks`. Every `ranks`-th study: reports of a batch often stand in order of their
+    /// length, and so each process has as many tokens as the others.
+    #[must_use]
+    pub fn part(&self, rank: usize, ranks: usize) -> Self {
+        Self { part: (rank, ranks), ..self.clone() }
+    }
+
+    /// Places in the batch and indices into the samples of this process's part.
+    pub fn places(&self) -> impl Iterator<Item = (usize, usize)> {
+        let (rank, ranks) = self.part;
+        self.whole.iter().copied().enumerate().skip(rank).step_by(ranks)
+    }
+
+    /// Indices into the samples of this process's part.
+    pub fn indices(&self) -> Vec<usize> {
+        self.places().map(|(_, index)| index).collect()
+    }
+
+    /// A batch of the first `size` studies of this process's part alone.
+    #[must_use]
+    pub fn cut(&self, size: usize) -> Self {
+        Self::new(self.indices().into_iter().take(size).collect(), self.index)
+    }
+
+    /// Studies of this process's part over those of the batch.
+    pub fn share(&self) -> f64 {
+        self.places().count() as f64 / self.whole.len() as f64
+    }
 }
 
 impl Samples {
     /// The batches of epoch `epoch` in their shuffled order: the same for the same seed.
     pub fn epoch(&self, epoch: usize, ordering: &Ordering) -> Vec<Plan> {
-        let Ordering { seed, batch_size, window, balance } = *ordering;
+        let Ordering { seed, batch_size, window, balance, .. } = *ordering;
         let mut rng = Stream::Shuffle.rng(seed, &[epoch as u64]);
         let mut order = if balance > 0.0 { self.balanced(balance, rng.random()) } else { self.every_one() };
         order.shuffle(&mut rng);
         if window <= 1 {
-            return plans(&order, batch_size);
+            return plans(&order, batch_size, ordering.ranks);
         }
         for chunk in order.chunks_mut(window * batch_size) {
             chunk.sort_by_key(|&index| self.samples[index].tokens.len());
         }
         // Short and long batches take turns by chance, not in a wave through each window.
-        let mut plans = plans(&order, batch_size);
+        let mut plans = plans(&order, batch_size, ordering.ranks);
         plans.shuffle(&mut rng);
         for (index, plan) in plans.iter_mut().enumerate() {
             plan.index = index;
@@ -121,7 +162,7 @@ impl Samples {
 
     /// The batches in order of the data set, for validation.
     pub fn in_order(&self, batch_size: usize) -> Vec<Plan> {
-        plans(&self.every_one(), batch_size)
+        plans(&self.every_one(), batch_size, 1)
     }
 
     /// H, W, C of every image.
@@ -131,16 +172,22 @@ impl Samples {
     }
 
     /// Batches of an epoch.
-    pub fn batches_per_epoch(&self, batch_size: usize) -> usize {
-        self.in_order(batch_size).len()
+    pub fn batches_per_epoch(&self, ordering: &Ordering) -> usize {
+        plans(&self.every_one(), ordering.batch_size, ordering.ranks).len()
+    }
+
+    /// Targets of the whole batch, over all processes.
+    pub fn targets(&self, plan: &Plan) -> usize {
+        plan.whole.iter().map(|&index| self.samples[index].tokens.len().saturating_sub(1)).sum()
     }
 
     /// Assembles a batch on the CPU. `augment`: seed and epoch where images are to be augmented.
     pub fn assemble(&self, plan: &Plan, augment: Option<(u64, usize)>) -> Result<Batch, LostImage> {
-        let chosen: Vec<&Sample> = plan.indices.iter().map(|&index| &self.samples[index]).collect();
+        let places: Vec<(usize, usize)> = plan.places().collect();
+        let chosen: Vec<&Sample> = places.iter().map(|&(_, index)| &self.samples[index]).collect();
         let shape = self.image_shape();
         let mut pixels = Vec::with_capacity(chosen.len() * shape.iter().product::<usize>());
-        for (place, (sample, &index)) in chosen.iter().zip(&plan.indices).enumerate() {
+        for (sample, &(place, index)) in chosen.iter().zip(&places) {
             let image = self.images.get(sample.image)?;
             match augment {
                 None => pixels.extend_from_slice(image),
@@ -175,8 +222,11 @@ impl Samples {
                     let (sender, assembled) = sync_channel(BATCHES_AHEAD.div_ceil(workers));
                     scope.spawn(move || {
                         for plan in plans.iter().skip(turn).step_by(workers) {
+                            let batch = self.assemble(plan, augment);
+                            // Copied by the worker, so that the device need not wait for this program's threads.
+                            let batch = if device.is_cuda() { batch.map(|batch| batch.pinned()) } else { batch };
                             // The reader is gone when the run ends early.
-                            if sender.send(self.assemble(plan, augment)).is_err() {
+                            if sender.send(batch).is_err() {
                                 break;
                             }
                         }
@@ -197,16 +247,15 @@ impl Samples {
     }
 }
 
-/// Cuts an order into batches. A lone last sample joins the batch before it: batch normalisation needs company.
-fn plans(order: &[usize], batch_size: usize) -> Vec<Plan> {
-    let mut plans: Vec<Plan> = order
-        .chunks(batch_size)
-        .enumerate()
-        .map(|(index, indices)| Plan { indices: indices.to_vec(), index })
-        .collect();
-    if batch_size > 1 && plans.len() > 1 && plans.last().is_some_and(|plan| plan.indices.len() == 1) {
+/// Cuts an order into batches. A lone last sample joins the batch before it: batch normalisation needs company. So do
+/// last samples that are fewer than the processes.
+fn plans(order: &[usize], batch_size: usize, ranks: usize) -> Vec<Plan> {
+    let chunks = order.chunks(batch_size).enumerate();
+    let mut plans: Vec<Plan> = chunks.map(|(index, indices)| Plan::new(indices.to_vec(), index)).collect();
+    let least = ranks.max(2);
+    if batch_size > 1 && plans.len() > 1 && plans.last().is_some_and(|plan| plan.whole.len() < least) {
         let alone = plans.pop().expect("there are at least two");
-        plans.last_mut().expect("there is one left").indices.extend(alone.indices);
+        plans.last_mut().expect("there is one left").whole.extend(alone.whole);
     }
     plans
 }
@@ -231,15 +280,21 @@ fn token_tensors<'t>(reports: impl Iterator<Item = &'t [u32]> + Clone) -> (Tenso
 }
 
 impl Batch {
-    /// The batch on a device.
+    /// The batch on a device. Out of pinned memory CUDA copies it while the program goes on.
     #[must_use]
     pub fn to_device(&self, device: Device) -> Self {
-        Self {
-            images: self.images.to_device(device),
-            inputs: self.inputs.to_device(device),
-            places: self.places.to_device(device),
-            targets: self.targets.to_device(device),
-        }
+        self.each(|tensor| tensor.to_device_(device, tensor.kind(), device.is_cuda(), false))
+    }
+
+    /// The batch in pinned memory.
+    fn pinned(&self) -> Self {
+        self.each(pinned)
+    }
+
+    fn each(&self, made: impl Fn(&Tensor) -> Tensor) -> Self {
+        let [images, inputs, places, targets] =
+            [&self.images, &self.inputs, &self.places, &self.targets].map(made);
+        Self { images, inputs, places, targets }
     }
 }
 
@@ -249,7 +304,7 @@ mod tests {
 
     use super::*;
 
-    const ORDERING: Ordering = Ordering { seed: 1, batch_size: 4, window: 1, balance: 0.0 };
+    const ORDERING: Ordering = Ordering { seed: 1, batch_size: 4, ranks: 1, window: 1, balance: 0.0 };
 
     fn samples(count: usize) -> Samples {
         let sample = |i: usize| Sample { id: i.to_string(), image: i, tokens: vec![2, 5, 3] };
@@ -260,7 +315,7 @@ mod tests {
     #[test]
     fn an_epoch_holds_every_sample_once_in_an_order_of_its_own() {
         let samples = samples(10);
-        let order = |epoch| samples.epoch(epoch, &ORDERING).into_iter().flat_map(|p| p.indices).collect::<Vec<_>>();
+        let order = |epoch| samples.epoch(epoch, &ORDERING).into_iter().flat_map(|p| p.whole).collect::<Vec<_>>();
         let mut sorted = order(0);
         sorted.sort_unstable();
         assert_eq!(sorted, (0..10).collect::<Vec<_>>());
@@ -277,10 +332,10 @@ mod tests {
         let padded = |window| -> usize {
             let plans = samples.epoch(0, &Ordering { window, ..ORDERING });
             assert!(plans.iter().enumerate().all(|(index, plan)| plan.index == index));
-            let mut all: Vec<usize> = plans.iter().flat_map(|plan| plan.indices.clone()).collect();
+            let mut all: Vec<usize> = plans.iter().flat_map(|plan| plan.whole.clone()).collect();
             all.sort_unstable();
             assert_eq!(all, (0..64).collect::<Vec<_>>());
-            let longest = |plan: &Plan| plan.indices.iter().map(|&i| samples.samples[i].tokens.len()).max();
+            let longest = |plan: &Plan| plan.whole.iter().map(|&i| samples.samples[i].tokens.len()).max();
             plans.iter().map(|plan| 4 * longest(plan).unwrap_or(0)).sum()
         };
         assert!(padded(8) * 10 < padded(1) * 8, "{} {}", padded(8), padded(1));
@@ -292,7 +347,7 @@ mod tests {
         samples.samples[90..].iter_mut().for_each(|sample| sample.tokens = vec![2, 9, 3]);
         let rare = |epoch, balance| {
             let plans = samples.epoch(epoch, &Ordering { balance, ..ORDERING });
-            let all: Vec<usize> = plans.into_iter().flat_map(|plan| plan.indices).collect();
+            let all: Vec<usize> = plans.into_iter().flat_map(|plan| plan.whole).collect();
             assert_eq!(all.len(), 100);
             all.iter().filter(|&&index| index >= 90).count()
         };
@@ -303,11 +358,35 @@ mod tests {
 
     #[test]
     fn nobody_is_left_alone() {
-        let sizes = |count, size| samples(count).in_order(size).iter().map(|p| p.indices.len()).collect::<Vec<_>>();
+        let sizes = |count, size| samples(count).in_order(size).iter().map(|p| p.whole.len()).collect::<Vec<_>>();
         assert_eq!(sizes(9, 4), [4, 5]);
         assert_eq!(sizes(10, 4), [4, 4, 2]);
         assert_eq!(sizes(1, 4), [1]);
         assert_eq!(sizes(3, 1), [1, 1, 1]);
+    }
+
+    #[test]
+    fn processes_share_every_batch_and_see_what_one_would() {
+        let mut samples = samples(23);
+        for (index, sample) in samples.samples.iter_mut().enumerate() {
+            sample.tokens = vec![5; 3 + index % 7];
+        }
+        let alone = samples.epoch(3, &Ordering { batch_size: 12, ..ORDERING });
+        let together = samples.epoch(3, &Ordering { batch_size: 12, ranks: 3, ..ORDERING });
+        assert_eq!(alone, together, "the batches are those of one process with a batch three times as large");
+        for plan in &together {
+            let parts: Vec<Plan> = (0..3).map(|rank| plan.part(rank, 3)).collect();
+            let mut all: Vec<(usize, usize)> = parts.iter().flat_map(Plan::places).collect();
+            all.sort_unstable();
+            assert_eq!(all, plan.places().collect::<Vec<_>>(), "each study once, at its place of the whole batch");
+            assert!((parts.iter().map(Plan::share).sum::<f64>() - 1.0).abs() < 1e-12);
+            let tokens = plan.whole.iter().map(|&index| samples.samples[index].tokens.len() - 1).sum::<usize>();
+            assert!(parts.iter().all(|part| samples.targets(part) == tokens), "targets are those of all");
+        }
+        // Of 26 studies two are left over for three processes: they go with the batch before.
+        let sizes: Vec<usize> = plans(&(0..26).collect::<Vec<_>>(), 12, 3).iter().map(|plan| plan.whole.len()).collect();
+        assert_eq!(sizes, [12, 14]);
+        assert_eq!(together[0].part(1, 3).cut(2).places().count(), 2);
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub fn measure(settings: &Settings, vocabulary: usize, steps: usize) -> anyhow::
     let statistics = network.statistics(device);
     let mut optimizer = AdamW::new(&flat, training.weight_decay, network.layout.decayed());
     let samples = random_samples(settings, vocabulary);
-    let plans = samples.epoch(0, &Ordering::of(settings));
+    let plans = samples.epoch(0, &Ordering::of(settings, 1));
     let batches: Vec<Batch> = plans
         .iter()
         .map(|plan| Ok(samples.assemble(plan, None)?.to_device(device)))
@@ -123,12 +123,12 @@ pub fn measure_pipeline(settings: &Settings, folder: &Path, batches: usize) -> a
     let (images, decoded) = (loaded.images.len(), loaded.decoded);
     drop(loaded);
     let samples = Prepared::read(folder, None, settings, None)?.data.training;
-    let plans = samples.epoch(0, &Ordering::of(settings));
+    let plans = samples.epoch(0, &Ordering::of(settings, 1));
     let plans = &plans[..batches.min(plans.len())];
     let augment = settings.dataset.img_augment.then_some((settings.training.seed, 0));
     let (mut count, started) = (0, Instant::now());
     samples.stream(plans, augment, (Device::Cpu, settings.training.threads()), |plan, _| {
-        count += plan.indices.len();
+        count += plan.whole.len();
         Ok::<bool, LostImage>(true)
     })?;
     let images_per_second = count as f64 / started.elapsed().as_secs_f64();
@@ -153,7 +153,7 @@ fn synchronise(device: Device) {
     }
 }
 
-fn random_samples(settings: &Settings, vocabulary: usize) -> Samples {
+pub(super) fn random_samples(settings: &Settings, vocabulary: usize) -> Samples {
     let mut rng = Stream::Verification.rng(settings.training.seed, &[]);
     let preprocessing = settings.preprocessing();
     let count = BATCHES * settings.training.batch_size;

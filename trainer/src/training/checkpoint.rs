@@ -60,6 +60,9 @@ pub struct State {
     pub notice: String,
     /// Threads of arithmetic: a resumed run is bit-exact at the same number.
     pub threads: usize,
+    /// Processes that trained together, each with BATCH_SIZE studies of a batch.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub ranks: usize,
     /// Optimizer steps done.
     pub step: u64,
     /// Epochs finished.
@@ -74,6 +77,15 @@ pub struct State {
     pub latest: Option<EpochRecord>,
     /// Wall-clock seconds of training, validation not counted.
     pub seconds: f64,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_one(ranks: &usize) -> bool {
+    *ranks == 1
 }
 
 /// Sums of loss and accuracy over tokens.

@@ -5,11 +5,26 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use tch::Device;
 
+use crate::ranks::{Launch, say};
 use crate::settings::DeviceRequest;
 
 /// Library that brings CUDA into libtorch. The program links the CPU part alone, so that one binary serves machines
 /// with and without a GPU; this one registers itself when it is loaded.
 const LIBTORCH_CUDA: &str = "libtorch_cuda.so";
+
+/// As [`resolve`], for a process of several: each takes the GPU that its LOCAL_RANK counts.
+pub fn resolve_for(request: DeviceRequest, launch: Option<&Launch>) -> anyhow::Result<Device> {
+    let Some(launch) = launch else { return resolve(request) };
+    match request {
+        DeviceRequest::Auto => match resolve(request)? {
+            Device::Cuda(_) => resolve(DeviceRequest::Cuda(launch.local_rank)),
+            other => Ok(other),
+        },
+        DeviceRequest::Cuda(0) => resolve(DeviceRequest::Cuda(launch.local_rank))
+            .with_context(|| format!("LOCAL_RANK is {}: each process wants a GPU of its own", launch.local_rank)),
+        named => resolve(named),
+    }
+}
 
 /// Resolves ML_DEVICE; `auto` takes CUDA where it works and says on stderr why not where its library is there.
 pub fn resolve(request: DeviceRequest) -> anyhow::Result<Device> {
@@ -28,7 +43,7 @@ pub fn resolve(request: DeviceRequest) -> anyhow::Result<Device> {
         DeviceRequest::Auto => match load_cuda() {
             Ok(()) if tch::Cuda::device_count() > 0 => Ok(Device::Cuda(0)),
             Ok(()) => {
-                eprintln!("training on the CPU: libtorch has CUDA, but no device answers");
+                say("training on the CPU: libtorch has CUDA, but no device answers");
                 Ok(Device::Cpu)
             }
             Err(_) => Ok(Device::Cpu),

@@ -7,6 +7,9 @@ use std::sync::Once;
 /// What libtorch says when it has no memory left, on CUDA and on the CPU.
 const SAID: [&str; 3] = ["out of memory", "can't allocate memory", "bad_alloc"];
 
+/// What our shim says when processes cannot exchange a tensor: `Ranks::guarded` tells why.
+const NOT_ADDED_UP: &str = "could not add up a tensor";
+
 /// Memory ran out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutOfMemory;
@@ -15,7 +18,7 @@ pub struct OutOfMemory;
 pub fn within_memory<T>(work: impl FnOnce() -> T) -> Result<T, OutOfMemory> {
     keep_quiet();
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
-        if is_about_memory(panic.as_ref()) {
+        if says_one_of(panic.as_ref(), &SAID) {
             return OutOfMemory;
         }
         std::panic::resume_unwind(panic)
@@ -33,16 +36,16 @@ fn keep_quiet() {
     ONCE.call_once(|| {
         let usual = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            if !is_about_memory(panic.payload()) {
+            if !says_one_of(panic.payload(), &SAID) && !says_one_of(panic.payload(), &[NOT_ADDED_UP]) {
                 usual(panic);
             }
         }));
     });
 }
 
-fn is_about_memory(panic: &(dyn Any + Send)) -> bool {
+fn says_one_of(panic: &(dyn Any + Send), phrases: &[&str]) -> bool {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    text.is_some_and(|text| SAID.iter().any(|said| text.contains(said)))
+    text.is_some_and(|text| phrases.iter().any(|said| text.contains(said)))
 }
 
 #[cfg(test)]

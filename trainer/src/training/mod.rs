@@ -12,6 +12,7 @@ mod memory;
 mod optimizer;
 mod precision;
 mod prepare;
+pub mod record;
 mod run;
 mod sample_reports;
 mod saver;

@@ -7,13 +7,15 @@
 
 use tch::{Device, Kind};
 
+use crate::ranks::say;
+
 /// The kind that steps compute in on `device`; where it cannot have bfloat16, float32 with a word on stderr.
 pub fn compute_kind(mixed_precision: bool, device: Device) -> Kind {
     if !mixed_precision {
         return Kind::Float;
     }
     if device == Device::Cpu && !cpu_has_bfloat16() {
-        eprintln!(
+        say(
             "warning: MIXED_PRECISION is set, but this CPU has no bfloat16 arithmetic (AVX512-BF16): training runs in float32\nhint: set training.MIXED_PRECISION to false, or train on another machine"
         );
         return Kind::Float;

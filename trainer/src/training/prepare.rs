@@ -12,6 +12,7 @@ use super::batches::{Sample, Samples};
 use super::run::Data;
 use super::studies::Studies;
 use crate::data::{self, Dataset, Draw, Loading, Study};
+use crate::ranks::say;
 use crate::settings::{Settings, VocabularyChoice};
 
 /// The vocabulary of uncased BERT, which DistilBERT uses (Apache-2.0, see models/tokenizer/NOTICE.md).
@@ -49,7 +50,7 @@ impl Prepared {
         vocabulary: Option<Vocabulary>,
     ) -> anyhow::Result<Self> {
         let dataset = Dataset::open(folder, csv)?;
-        eprintln!("{}", dataset.summary());
+        say(dataset.summary());
         let dataset_settings = &settings.dataset;
         let draw = Draw {
             sample: dataset_settings.sample_size,
@@ -58,7 +59,7 @@ impl Prepared {
         };
         let parts = data::split(&dataset.studies, draw)?;
         if parts.shared_patients > 0 {
-            eprintln!("warning: {} patients are on more than one side of the `split` column", parts.shared_patients);
+            say(format!("warning: {} patients are on more than one side of the `split` column", parts.shared_patients));
         }
         let tagged = |indices: &[usize], training: bool| -> Vec<(Study, bool)> {
             indices.iter().map(|&index| (dataset.studies[index].clone(), training)).collect()
@@ -91,12 +92,12 @@ impl Prepared {
         };
         let (training, validation) = (side(true), side(false));
         anyhow::ensure!(!training.samples.is_empty(), "no training study has a readable image");
-        eprintln!(
+        say(format!(
             "{} studies to train on, {} to validate on, vocabulary {} tokens",
             training.samples.len(),
             validation.samples.len(),
             vocabulary.len()
-        );
+        ));
         let notice = std::fs::read_to_string(folder.join(NOTICE_FILE)).ok();
         let notice = notice.and_then(|text| text.lines().next().map(|line| line.trim().to_owned()));
         Ok(Self { data: Data { training, validation }, vocabulary, fingerprint, studies: digests, notice })
@@ -124,13 +125,13 @@ fn load_images(
     })?;
     bar.finish_and_clear();
     if !loaded.problems.is_empty() {
-        eprintln!("{}", data::summary(&loaded.problems));
+        say(data::summary(&loaded.problems));
     }
     if let Some(counts) = data::gate_summary(&loaded) {
-        eprintln!("{counts}");
+        say(counts);
     }
     if let Some(note) = &loaded.note {
-        eprintln!("note: {note}");
+        say(format!("note: {note}"));
     }
     Ok(loaded)
 }
@@ -144,7 +145,7 @@ fn tokenize(studies: &[Study], longest: usize) -> anyhow::Result<Vec<Vec<u32>>> 
         .collect::<Result<_, _>>()?;
     let cut = tokenized.iter().filter(|ids| ids.len() > longest).count();
     if cut > 0 {
-        eprintln!("{cut} of {} reports are longer than MAX_REPORT_SIZE ({longest} tokens) and are cut", studies.len());
+        say(format!("{cut} of {} reports are longer than MAX_REPORT_SIZE ({longest} tokens) and are cut", studies.len()));
     }
     Ok(tokenized
         .into_iter()

@@ -12,7 +12,8 @@ use super::journal::Journal;
 use super::saver::Saver;
 use super::schedule::Schedule;
 use super::step::Accumulated;
-use crate::network::{Batch, Loss, Mode, Network};
+use crate::network::{Batch, Loss, Mode, Network, RunningStatistics};
+use crate::ranks::{Ranks, RanksError, say};
 use crate::settings::TrainingSettings;
 
 /// A run in memory: where it stands, and what it changes.
@@ -28,6 +29,8 @@ pub struct Run {
     pub device: Device,
     /// In which number format a step computes: float32, or bfloat16 with MIXED_PRECISION.
     pub compute: Kind,
+    /// This process among those that train together; rank 0 alone writes.
+    pub ranks: Ranks,
     /// The checkpoint's folder.
     pub folder: PathBuf,
     /// What writes checkpoints.
@@ -78,15 +81,20 @@ impl Run {
 
     /// Optimizer steps of an epoch; its last may have fewer batches than the others.
     fn steps_per_epoch(&self, data: &Data) -> u64 {
-        let training = self.training();
-        data.training.batches_per_epoch(training.batch_size).div_ceil(training.gradient_accumulation) as u64
+        let accumulation = self.training().gradient_accumulation;
+        data.training.batches_per_epoch(&self.ordering()).div_ceil(accumulation) as u64
+    }
+
+    /// How the batches of all processes together are drawn.
+    fn ordering(&self) -> Ordering {
+        Ordering::of(&self.state.settings, self.ranks.world())
     }
 
     /// Trains until the run is complete or `stop` is set. `stop_after`: epochs after which to stop as if interrupted.
     pub fn proceed(
         &mut self,
         data: &Data,
-        journal: &mut Journal,
+        journal: &mut Option<Journal>,
         stop: &AtomicBool,
         stop_after: Option<usize>,
     ) -> anyhow::Result<Ending> {
@@ -100,14 +108,19 @@ impl Run {
     fn epochs(
         &mut self,
         data: &Data,
-        journal: &mut Journal,
+        journal: &mut Option<Journal>,
         stop: &AtomicBool,
         stop_after: Option<usize>,
     ) -> anyhow::Result<Ending> {
         let total = self.total_steps(data);
         let schedule = Schedule::new(self.training(), self.horizon(data));
         while self.state.step < total {
-            if !self.train_epoch(data, &schedule, total, journal, stop)? {
+            let before_step = &mut None;
+            let trained = self.train_epoch(data, &schedule, total, journal, stop, before_step);
+            if trained.as_ref().is_err_and(|error| error.is::<RanksError>()) {
+                self.save_before_step(before_step.take())?;
+            }
+            if !trained? {
                 self.save(LAST)?;
                 return Ok(Ending::Interrupted);
             }
@@ -131,37 +144,48 @@ impl Run {
         Ok(Ending::Complete)
     }
 
-    /// Trains the rest of the current epoch, up to step `total`; `false` where `stop` was set.
+    /// Trains the rest of the current epoch, up to step `total`; `false` where `stop` was set. `before_step`: with
+    /// several processes the statistics before the running step, for where it cannot be finished.
     fn train_epoch(
         &mut self,
         data: &Data,
         schedule: &Schedule,
         total: u64,
-        journal: &mut Journal,
+        journal: &mut Option<Journal>,
         stop: &AtomicBool,
+        before_step: &mut Option<RunningStatistics>,
     ) -> anyhow::Result<bool> {
         let training = self.training().clone();
         let epoch = self.state.epoch;
-        let plans = data.training.epoch(epoch, &Ordering::of(&self.state.settings));
+        let (rank, world) = (self.ranks.rank(), self.ranks.world());
+        let plans = data.training.epoch(epoch, &self.ordering());
+        let plans: Vec<_> = plans.iter().map(|plan| plan.part(rank, world)).collect();
         let augment = self.state.settings.dataset.img_augment.then_some((training.seed, epoch));
-        let assembly = (self.device, training.threads());
-        journal.begin_epoch(epoch + 1, plans.len(), self.state.batch);
+        let assembly = (self.device, self.state.threads);
+        if let Some(journal) = journal {
+            journal.begin_epoch(epoch + 1, plans.len(), self.state.batch);
+        }
         let mut accumulated = Accumulated::default();
         data.training.stream(&plans[self.state.batch..], augment, assembly, |plan, batch| {
-            self.learn(&batch, plan, data, &mut accumulated)?;
-            let is_whole = accumulated.batches() == training.gradient_accumulation || self.state.batch == plans.len();
-            if !is_whole {
+            if world > 1 && accumulated.batches() == 0 {
+                *before_step = Some(self.tensors.statistics.copy());
+            }
+            self.learn(&batch, plan, data, &mut accumulated, stop)?;
+            let batches = accumulated.batches();
+            if batches < training.gradient_accumulation && self.state.batch + batches < plans.len() {
                 return Ok::<bool, anyhow::Error>(true);
             }
-            let batches = accumulated.batches();
+            // Several processes stop after the same step: what each has heard was exchanged with the losses.
+            let stops = accumulated.is_to_stop() || (world == 1 && stop.load(atomic::Ordering::Relaxed));
             let learning_rate = schedule.at(self.state.step + 1);
-            if let Some(record) = self.update(std::mem::take(&mut accumulated), learning_rate) {
+            let record = self.update(std::mem::take(&mut accumulated), learning_rate)?;
+            if let (Some(record), Some(journal)) = (record, journal.as_mut()) {
                 journal.step(&record, batches)?;
             }
             if self.is_to_save() {
                 self.save(LAST)?;
             }
-            Ok(self.state.step < total && !stop.load(atomic::Ordering::Relaxed))
+            Ok(self.state.step < total && !stops)
         })?;
         let complete = self.state.batch == plans.len();
         if complete {
@@ -179,7 +203,7 @@ impl Run {
     }
 
     /// Validates, records the epoch and clears its sums.
-    fn finish_epoch(&mut self, data: &Data, journal: &mut Journal) -> anyhow::Result<EpochRecord> {
+    fn finish_epoch(&mut self, data: &Data, journal: &mut Option<Journal>) -> anyhow::Result<EpochRecord> {
         let running = std::mem::take(&mut self.state.running);
         let held_out = if data.validation.samples.is_empty() { running } else { self.validate(&data.validation)? };
         let record = EpochRecord {
@@ -192,38 +216,57 @@ impl Run {
             validation_accuracy: held_out.accuracy(),
         };
         self.state.latest = Some(record);
-        journal.epoch(&record)?;
+        if let Some(journal) = journal {
+            journal.epoch(&record)?;
+        }
         Ok(record)
     }
 
     /// SAMPLE_REPORTS: what the model writes now, for people who look at TensorBoard. No run ends for want of them.
-    fn show_samples(&self, data: &Data, journal: &mut Journal) -> anyhow::Result<()> {
+    fn show_samples(&self, data: &Data, journal: &mut Option<Journal>) -> anyhow::Result<()> {
         let count = self.training().sample_reports;
+        let Some(journal) = journal else { return Ok(()) };
         if count == 0 || !journal.has_tensorboard() {
             return Ok(());
         }
         match self.sample_reports(&data.validation, count) {
             Ok(samples) => journal.samples(self.state.step, &samples),
             Err(error) => {
-                eprintln!("warning: no sample reports after step {}: {error:#}", self.state.step);
+                say(format!("warning: no sample reports after step {}: {error:#}", self.state.step));
                 Ok(())
             }
         }
     }
 
-    /// Cross-entropy and accuracy on samples that it does not learn from.
+    /// Cross-entropy and accuracy on samples that it does not learn from; each process looks at its share of the batches.
     pub fn validate(&self, samples: &Samples) -> anyhow::Result<Sums> {
         let _no_grad = tch::no_grad_guard();
         let (flat, statistics) = self.tensors.deployed();
         let weights = self.network.layout.views(flat);
         let mut total = Sums::default();
-        let plans = samples.in_order(self.training().batch_size);
-        samples.stream(&plans, None, (self.device, self.training().threads()), |_, batch| {
+        let mut plans = samples.in_order(self.training().batch_size);
+        plans.retain(|plan| plan.index % self.ranks.world() == self.ranks.rank());
+        samples.stream(&plans, None, (self.device, self.state.threads), |_, batch| {
             let loss = self.network.loss(&weights, statistics, &batch, Mode::Infer, 0.0);
             total.add(&sums(&loss, loss.value.double_value(&[]), &batch));
             Ok::<bool, anyhow::Error>(true)
         })?;
-        Ok(total)
+        let all = self.ranks.gather(&[total.loss, total.correct, total.tokens])?;
+        Ok(all.iter().fold(Sums::default(), |mut sum, own| {
+            sum.add(&Sums { loss: own[0], correct: own[1], tokens: own[2] });
+            sum
+        }))
+    }
+
+    /// Saves what was done before a step that cannot be finished, for another process is gone.
+    fn save_before_step(&mut self, statistics: Option<RunningStatistics>) -> anyhow::Result<()> {
+        if let Some(statistics) = statistics {
+            self.tensors.statistics = statistics;
+        }
+        self.save(LAST)?;
+        self.saver.finish()?;
+        say(format!("the {} steps that all have done are saved in `{}`", self.state.step, self.folder.display()));
+        Ok(())
     }
 
     /// Saves the run as `name` in its folder, while it goes on.
@@ -239,6 +282,9 @@ impl Run {
 
     fn save_as(&mut self, name: &str, keep: Option<(String, usize)>) -> anyhow::Result<()> {
         self.saved = Instant::now();
+        if !self.ranks.is_first() {
+            return Ok(());
+        }
         let bytes = checkpoint::serialise(&self.state, &self.network, &self.tensors);
         self.saver.save(self.folder.join(name), bytes, keep)
     }

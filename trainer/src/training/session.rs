@@ -1,4 +1,4 @@
-//! `train`, `resume` and `init`: a run from its settings or its checkpoint to its bundle.
+//! `train`, `resume` and `init`: a run from its settings or its checkpoint to its bundle, in one process or in several.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -22,6 +22,7 @@ use super::{device, interrupt, studies, verification};
 use crate::export::{ExportOptions, export_checkpoint};
 use crate::network::{Network, NetworkConfig};
 use crate::plots::architecture;
+use crate::ranks::{Agreement, Ranks, say};
 use crate::settings::{Settings, VocabularyChoice};
 
 /// File of the run's settings in the checkpoint's folder, for people; the checkpoint itself holds them too.
@@ -57,12 +58,31 @@ pub struct ResumeRequest {
     pub from: Option<String>,
 }
 
-/// Trains a new model.
+/// Trains a new model; with others, where the environment says so.
 pub fn train(request: TrainRequest) -> anyhow::Result<()> {
-    refuse_existing(&request.out)?;
-    let threads = set_threads(&request.settings);
-    let device = device::resolve(request.settings.training.ml_device)?;
-    let prepared = Prepared::read(&request.data, request.csv.as_deref(), &request.settings, None)?;
+    let ranks = Ranks::join()?;
+    ranks.leave(train_with(ranks, request))
+}
+
+fn train_with(ranks: Ranks, mut request: TrainRequest) -> anyhow::Result<()> {
+    // A default name is made of the time: rank 0's counts.
+    request.out = PathBuf::from(ranks.from_first(request.out.to_string_lossy().into_owned())?);
+    // torchrun starts all processes anew when one has died (--max-restarts): then the run goes on.
+    if ranks.launch().is_some_and(|launch| launch.restarts > 0) && request.out.join(LAST).is_file() {
+        say(format!("started anew: going on from the checkpoint in `{}`", request.out.display()));
+        let request = ResumeRequest { checkpoint: request.out, more_epochs: None, data: None, from: None };
+        return resume_with(ranks, &request);
+    }
+    // Rank 0 looks before it writes: what it finds there is not of this run.
+    if ranks.is_first() {
+        refuse_existing(&request.out)?;
+    }
+    agree_on_settings(ranks, &request.settings, "train")?;
+    let threads = set_threads(&request.settings, ranks)?;
+    let device = choose_device(&request.settings, ranks)?;
+    let read = || Prepared::read(&request.data, request.csv.as_deref(), &request.settings, None);
+    let prepared = ranks.first_before_others(read)?;
+    agree_on_data(ranks, &prepared)?;
     let notice =
         prepared.notice.as_ref().map_or_else(|| DRAFT_NOTICE.to_owned(), |own| format!("{DRAFT_NOTICE}; {own}"));
     let state = State {
@@ -70,26 +90,36 @@ pub fn train(request: TrainRequest) -> anyhow::Result<()> {
         csv: request.csv.as_deref().map(std::path::absolute).transpose()?,
         data_fingerprint: prepared.fingerprint.clone(),
         notice,
+        ranks: ranks.world(),
         ..fresh_state(request.settings, prepared.vocabulary.clone(), threads)
     };
-    let run = start(state, request.out, device)?;
-    verification::save(&run.folder, &verification::choose(&prepared.data)?)?;
-    studies::save(&run.folder, &prepared.studies)?;
+    let run = start(state, request.out, device, ranks)?;
+    if ranks.is_first() {
+        verification::save(&run.folder, &verification::choose(&prepared.data)?)?;
+        studies::save(&run.folder, &prepared.studies)?;
+    }
     complete(run, &prepared.data, request.stop_after)
 }
 
-/// Goes on with a run as if it had never stopped.
+/// Goes on with a run as if it had never stopped; with others, where the environment says so.
 pub fn resume(request: &ResumeRequest) -> anyhow::Result<()> {
+    let ranks = Ranks::join()?;
+    ranks.leave(resume_with(ranks, request))
+}
+
+fn resume_with(ranks: Ranks, request: &ResumeRequest) -> anyhow::Result<()> {
     let folder = &request.checkpoint;
     let stored = checkpoint::read(&folder.join(request.from.as_deref().unwrap_or(LAST)))?;
     let mut state = stored.state.clone();
     warn_of_changed_settings(folder, &state.settings);
-    let threads = set_threads(&state.settings);
+    share_batches(&mut state, ranks, folder)?;
+    agree_on_settings(ranks, &state.settings, &format!("resume from step {}", state.step))?;
+    let threads = set_threads(&state.settings, ranks)?;
     if threads != state.threads {
-        eprintln!(
+        say(format!(
             "warning: the run used {} threads, this machine gives it {threads}: it goes on, but not bit for bit as it would have there",
             state.threads
-        );
+        ));
         state.threads = threads;
     }
     if let Some(more) = request.more_epochs {
@@ -98,9 +128,11 @@ pub fn resume(request: &ResumeRequest) -> anyhow::Result<()> {
     if let Some(data) = &request.data {
         state.data = std::path::absolute(data)?;
     }
-    let device = device::resolve(state.settings.training.ml_device)?;
+    let device = choose_device(&state.settings, ranks)?;
     let vocabulary = Some(state.vocabulary.clone());
-    let prepared = Prepared::read(&state.data, state.csv.as_deref(), &state.settings, vocabulary)?;
+    let read = || Prepared::read(&state.data, state.csv.as_deref(), &state.settings, vocabulary);
+    let prepared = ranks.first_before_others(read)?;
+    agree_on_data(ranks, &prepared)?;
     if prepared.fingerprint != state.data_fingerprint {
         let changed = studies::differences(folder, &prepared.studies);
         bail!(
@@ -115,9 +147,9 @@ pub fn resume(request: &ResumeRequest) -> anyhow::Result<()> {
     let tensors = stored.tensors(&network, device)?;
     let compute = compute_kind(state.settings.training.mixed_precision, device);
     let (folder, saver, saved) = (folder.clone(), Saver::default(), Instant::now());
-    let run = Run { state, network, tensors, device, compute, folder, saver, saved };
+    let run = Run { state, network, tensors, device, compute, ranks, folder, saver, saved };
     if run.state.step >= run.total_steps(&prepared.data) {
-        eprintln!("the run is complete after {} epochs\nhint: `--epochs N` adds more", run.state.epoch);
+        say(format!("the run is complete after {} epochs\nhint: `--epochs N` adds more", run.state.epoch));
     }
     complete(run, &prepared.data, None)
 }
@@ -125,7 +157,7 @@ pub fn resume(request: &ResumeRequest) -> anyhow::Result<()> {
 /// Writes an untrained checkpoint: for benchmarks. A corpus vocabulary is as large as `vocabulary` says.
 pub fn initialise(settings: Settings, vocabulary: usize, out: PathBuf) -> anyhow::Result<()> {
     refuse_existing(&out)?;
-    let threads = set_threads(&settings);
+    let threads = set_threads(&settings, Ranks::alone())?;
     let vocabulary = match settings.dataset.vocabulary {
         VocabularyChoice::Full => Vocabulary::full(tokenizer()?.len() as u32)?,
         // Ids from 1000 on are words and pieces of words.
@@ -134,7 +166,7 @@ pub fn initialise(settings: Settings, vocabulary: usize, out: PathBuf) -> anyhow
     let device = device::resolve(settings.training.ml_device)?;
     let state =
         State { notice: format!("{DRAFT_NOTICE}; untrained weights"), ..fresh_state(settings, vocabulary, threads) };
-    let mut run = start(state, out, device)?;
+    let mut run = start(state, out, device, Ranks::alone())?;
     run.save(LAST)?;
     run.save(BEST)?;
     run.saver.finish()?;
@@ -154,6 +186,7 @@ fn fresh_state(settings: Settings, vocabulary: Vocabulary, threads: usize) -> St
         csv: None,
         notice: DRAFT_NOTICE.to_owned(),
         threads,
+        ranks: 1,
         step: 0,
         epoch: 0,
         batch: 0,
@@ -165,7 +198,7 @@ fn fresh_state(settings: Settings, vocabulary: Vocabulary, threads: usize) -> St
 }
 
 /// Network, weights and folder of a new run.
-fn start(state: State, folder: PathBuf, device: tch::Device) -> anyhow::Result<Run> {
+fn start(state: State, folder: PathBuf, device: tch::Device, ranks: Ranks) -> anyhow::Result<Run> {
     let network = Network::new(NetworkConfig::new(&state.settings, state.vocabulary.len()));
     let seed = Stream::Weights.seed(state.settings.training.seed, &[]);
     let flat = network.layout.initialise(seed, device).set_requires_grad(true);
@@ -173,38 +206,56 @@ fn start(state: State, folder: PathBuf, device: tch::Device) -> anyhow::Result<R
     let statistics = network.statistics(device);
     let decay = state.settings.training.ema_decay;
     let average = (decay > 0.0).then(|| Average::new(&flat, &statistics, decay));
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
-    write_file(folder.join(SETTINGS), state.settings.to_json().as_bytes())?;
-    if state.settings.model.save_model_plot {
-        let picture = architecture::architecture(&crate::network::diagram(&network));
-        write_file(folder.join(ARCHITECTURE), picture.as_bytes())?;
+    if ranks.is_first() {
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+        write_file(folder.join(SETTINGS), state.settings.to_json().as_bytes())?;
+        if state.settings.model.save_model_plot {
+            let picture = architecture::architecture(&crate::network::diagram(&network));
+            write_file(folder.join(ARCHITECTURE), picture.as_bytes())?;
+        }
     }
     let compute = compute_kind(state.settings.training.mixed_precision, device);
     let tensors = Tensors { flat, statistics, optimizer, average };
     let (saver, saved) = (Saver::default(), Instant::now());
-    Ok(Run { state, network, tensors, device, compute, folder, saver, saved })
+    Ok(Run { state, network, tensors, device, compute, ranks, folder, saver, saved })
 }
 
 /// Trains to the end (or the interruption), then exports the best state.
 fn complete(mut run: Run, data: &Data, stop_after: Option<usize>) -> anyhow::Result<()> {
     let total = run.total_steps(data);
-    eprintln!(
-        "{} parameters, {} of {total} steps done, training on {} with {} threads{}",
+    let ranks = run.ranks;
+    anyhow::ensure!(
+        data.training.samples.len() >= ranks.world(),
+        "{} training studies are too few for {} processes\nhint: start fewer processes",
+        data.training.samples.len(),
+        ranks.world()
+    );
+    say(format!(
+        "{} parameters, {} of {total} steps done, training on {} with {} threads{}{}",
         run.network.layout.total(),
         run.state.step,
         if run.device == tch::Device::Cpu { "the CPU".to_owned() } else { format!("{:?}", run.device) },
         run.state.threads,
-        if run.compute == Kind::BFloat16 { " in bfloat16" } else { "" }
-    );
-    // A run that was killed while it saved left its half-written file.
-    clear_leftovers(&run.folder)?;
-    let stop = interrupt::flag()?;
-    let tensorboard = run.state.settings.training.use_tensorboard;
-    let mut journal = Journal::open(&run.folder, run.state.step, run.state.epoch, total, tensorboard)?;
+        if run.compute == Kind::BFloat16 { " in bfloat16" } else { "" },
+        if ranks.several() { " in each process" } else { "" }
+    ));
+    let stop = interrupt::flag(ranks)?;
+    let mut journal = None;
+    if ranks.is_first() {
+        // A run that was killed while it saved left its half-written file.
+        clear_leftovers(&run.folder)?;
+        let tensorboard = run.state.settings.training.use_tensorboard;
+        journal = Some(Journal::open(&run.folder, run.state.step, run.state.epoch, total, tensorboard)?);
+    }
     let outcome = run.proceed(data, &mut journal, &stop, stop_after);
     let name = folder_name(&run.folder);
-    journal.close(&format!("Training of {name}"))?;
+    if let Some(journal) = journal {
+        journal.close(&format!("Training of {name}"))?;
+    }
     let ending = outcome?;
+    if !ranks.is_first() {
+        return Ok(());
+    }
     if run.folder.join(BEST).is_file() {
         let out = run.folder.join("bundle");
         let (manifest, verified) = export_checkpoint(&run.folder, &out, &ExportOptions::default())?;
@@ -229,11 +280,68 @@ fn complete(mut run: Run, data: &Data, stop_after: Option<usize>) -> anyhow::Res
     Ok(())
 }
 
-/// Threads of libtorch; the number decides the order of its sums, and with it the last bits.
-fn set_threads(settings: &Settings) -> usize {
-    let threads = settings.training.threads();
+/// Threads of libtorch; the number decides the order of its sums, and with it the last bits. Processes of one machine
+/// divide its cores where NUM_PROCESSORS names no number, and all have as many as the one with the fewest.
+fn set_threads(settings: &Settings, ranks: Ranks) -> anyhow::Result<usize> {
+    let mut threads = settings.training.threads();
+    if let (0, Some(launch)) = (settings.training.num_processors, ranks.launch()) {
+        threads = (threads / launch.local_world).max(1);
+    }
+    let all = ranks.gather(&[threads as f64])?;
+    let threads = all.iter().map(|of| of[0] as usize).min().unwrap_or(threads);
     tch::set_num_threads(threads as i32);
-    threads
+    Ok(threads)
+}
+
+fn choose_device(settings: &Settings, ranks: Ranks) -> anyhow::Result<tch::Device> {
+    let device = device::resolve_for(settings.training.ml_device, ranks.launch())?;
+    let kind = if matches!(device, tch::Device::Cuda(_)) { "CUDA" } else { "the CPU" };
+    ranks.agree(&Agreement::default().with("the device", kind))?;
+    if let tch::Device::Cuda(index) = device {
+        ranks.use_cuda(index)?;
+    }
+    Ok(device)
+}
+
+fn agree_on_settings(ranks: Ranks, settings: &Settings, command: &str) -> anyhow::Result<()> {
+    let start = Agreement::default().with("the command", command);
+    let all = settings.entries().into_iter().fold(start, |all, (key, value)| all.with(&key, value));
+    Ok(ranks.agree(&all)?)
+}
+
+fn agree_on_data(ranks: Ranks, prepared: &Prepared) -> anyhow::Result<()> {
+    let vocabulary = serde_json::to_string(&prepared.vocabulary).map_or(0, |text| crc32c::crc32c(text.as_bytes()));
+    let data = Agreement::default()
+        .with("the data set's fingerprint", &prepared.fingerprint)
+        .with("the vocabulary's checksum", vocabulary);
+    Ok(ranks.agree(&data)?)
+}
+
+/// A run goes on with another number of processes where they can share its batches evenly: its steps stay the same.
+fn share_batches(state: &mut State, ranks: Ranks, folder: &Path) -> anyhow::Result<()> {
+    let (before, now) = (state.ranks, ranks.world());
+    if before == now {
+        return Ok(());
+    }
+    let training = &mut state.settings.training;
+    let (size, batch) = (training.batch_size, training.batch_size * before);
+    if !batch.is_multiple_of(now) {
+        bail!(
+            "the run's batches are {batch} studies ({before} processes × BATCH_SIZE {size}), which {now} processes cannot \
+             share evenly\nhint: start {before} processes, or a number that divides {batch}"
+        );
+    }
+    training.batch_size = batch / now;
+    state.ranks = now;
+    say(format!(
+        "the run's batches of {batch} studies were made by {before} processes with {size} each; it goes on with {now} and {} \
+         each: the same steps, but not bit for bit",
+        training.batch_size
+    ));
+    if ranks.is_first() {
+        write_file(folder.join(SETTINGS), state.settings.to_json().as_bytes())?;
+    }
+    Ok(())
 }
 
 /// The file of settings in the folder is for people; who has changed it expects an effect that it has not.
@@ -242,12 +350,12 @@ fn warn_of_changed_settings(folder: &Path, settings: &Settings) {
     let Ok(file) = Settings::load(&path) else { return };
     let changed = file.differences(settings);
     if !changed.is_empty() {
-        eprintln!(
+        say(format!(
             "warning: `{}` was changed since the run began; it goes on as it was ({})\n  hint: `--epochs N` adds epochs; \
              for other settings train anew",
             path.display(),
             changed.join("; ").replace(" here", " in the file").replace(" there", " in the run")
-        );
+        ));
     }
 }
 

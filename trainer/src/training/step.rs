@@ -1,5 +1,9 @@
 //! One optimizer step: forward → loss → backward, for one batch or several → clip → update.
+//!
+//! Of several processes each passes its part of a batch; losses are exchanged before the gradient is computed, and the
+//! gradient is added up before it is clipped: all make the step that one process would make with the whole batch.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::bail;
@@ -12,7 +16,8 @@ use super::memory::{largest_that_fits, within_memory};
 use super::optimizer::clip;
 use super::run::{Data, Run, sums};
 use super::seeds::Stream;
-use crate::network::{Batch, Mode};
+use crate::network::{Batch, Mode, SharedBatch};
+use crate::ranks::{Ranks, RanksError};
 
 /// The gradient of the batches that a step has seen so far.
 #[derive(Debug, Default)]
@@ -24,6 +29,8 @@ pub struct Accumulated {
     sums: Sums,
     images: usize,
     seconds: f64,
+    /// Whether a process was told to stop.
+    stop: bool,
 }
 
 impl Run {
@@ -37,48 +44,57 @@ impl Run {
         plan: &Plan,
         data: &Data,
         accumulated: &mut Accumulated,
+        stop: &AtomicBool,
     ) -> anyhow::Result<()> {
         let started = Instant::now();
-        let training = self.training();
-        let (smoothing, seed) = (training.label_smoothing, training.seed);
         let step = self.state.step + 1;
-        let key = [step, accumulated.batches as u64];
-        let key = if accumulated.batches == 0 { &key[..1] } else { &key[..] };
-        tch::manual_seed(Stream::Dropout.seed(seed, key) as i64);
-        let Ok(passed) = within_memory(|| self.pass(batch, smoothing)) else {
-            return self.refuse_size(plan, data, smoothing);
-        };
-        let Some((gradient, found)) = passed.gradient else {
-            let ids: Vec<&str> = plan.indices.iter().map(|&i| data.training.samples[i].id.as_str()).collect();
-            return self.refuse(passed.loss, step, &ids);
-        };
-        accumulated.add(gradient, &found);
-        accumulated.images += plan.indices.len();
+        tch::manual_seed(self.dropout_seed(step, accumulated.batches as u64) as i64);
+        let part = Part { ranks: self.ranks, plan, targets: data.training.targets(plan), stop };
+        let passed = self.ranks.guarded(|| within_memory(|| self.pass(batch, &part)))?;
+        let Ok(passed) = passed else { return self.refuse_size(plan, data) };
+        let passed = passed?;
+        let Some(gradient) = passed.gradient else { return self.refuse(&passed, plan, data) };
+        accumulated.add(gradient, &passed.sums);
+        accumulated.images += plan.whole.len();
         accumulated.seconds += started.elapsed().as_secs_f64();
-        self.state.running.add(&found);
-        self.state.batch += 1;
+        accumulated.stop |= passed.stop;
         Ok(())
     }
 
+    /// Another one for each step, each batch of it, and each process.
+    fn dropout_seed(&self, step: u64, batch: u64) -> u64 {
+        let (seed, rank) = (self.training().seed, self.ranks.rank() as u64);
+        let key = [step, batch, rank];
+        let length = if rank > 0 { 3 } else { 1 + usize::from(batch > 0) };
+        Stream::Dropout.seed(seed, &key[..length])
+    }
+
     /// Forward and, where the loss is a number, backward.
-    fn pass(&self, batch: &Batch, smoothing: f64) -> Passed {
+    fn pass(&self, batch: &Batch, part: &Part) -> Result<Passed, RanksError> {
+        let smoothing = self.training().label_smoothing;
+        let sum = |own: &Tensor| self.ranks.differentiable_sum(own);
+        let mode = part.mode(&sum);
         let weights = self.network.layout.views(&self.tensors.flat.to_kind(self.compute));
-        let loss = self.network.loss(&weights, &self.tensors.statistics, batch, Mode::Train, smoothing);
+        let loss = self.network.loss(&weights, &self.tensors.statistics, batch, mode, smoothing);
         let value = loss.value.double_value(&[]);
-        let gradient = value.is_finite().then(|| {
-            let gradient = Tensor::run_backward(&[&loss.value], &[&self.tensors.flat], false, false).remove(0);
-            (gradient, sums(&loss, value, batch))
-        });
-        Passed { loss: value, gradient }
+        let own = if value.is_finite() { sums(&loss, value, batch) } else { Sums::default() };
+        let mut passed = part.exchange(value, &own)?;
+        if passed.losses.iter().all(|loss| loss.is_finite()) {
+            let objective = part.objective(loss.value, &own);
+            passed.gradient = Some(Tensor::run_backward(&[&objective], &[&self.tensors.flat], false, false).remove(0));
+        }
+        Ok(passed)
     }
 
     /// Ends a run whose batch does not fit into memory, and says which one would.
-    fn refuse_size(&self, plan: &Plan, data: &Data, smoothing: f64) -> anyhow::Result<()> {
-        let size = plan.indices.len();
+    fn refuse_size(&self, plan: &Plan, data: &Data) -> anyhow::Result<()> {
+        let size = plan.places().count();
         let fits = |size: usize| {
-            let part = Plan { indices: plan.indices[..size].to_vec(), index: plan.index };
-            let batch = data.training.assemble(&part, None).map(|batch| batch.to_device(self.device));
-            batch.is_ok_and(|batch| within_memory(|| self.pass(&batch, smoothing)).is_ok())
+            let plan = plan.cut(size);
+            let batch = data.training.assemble(&plan, None).map(|batch| batch.to_device(self.device));
+            // What the others do is no matter here, nor do they know of it.
+            let part = Part::alone(&plan);
+            batch.is_ok_and(|batch| within_memory(|| self.pass(&batch, &part)).is_ok())
         };
         let accumulation = self.training().gradient_accumulation;
         match largest_that_fits(size / 2, fits) {
@@ -95,14 +111,15 @@ impl Run {
         }
     }
 
-    /// The update by what was accumulated.
-    pub fn update(&mut self, accumulated: Accumulated, learning_rate: f64) -> Option<StepRecord> {
+    /// The update by what was accumulated, on all processes.
+    pub fn update(&mut self, accumulated: Accumulated, learning_rate: f64) -> anyhow::Result<Option<StepRecord>> {
         let started = Instant::now();
-        let Accumulated { gradient, batches, sums, images, seconds } = accumulated;
-        let mut gradient = gradient?;
+        let Accumulated { gradient, batches, sums, images, seconds, .. } = accumulated;
+        let Some(mut gradient) = gradient else { return Ok(None) };
         if batches > 1 {
             let _ = gradient.g_mul_scalar_(1.0 / sums.tokens.max(1.0));
         }
+        self.ranks.sum(&mut gradient)?;
         let step = self.state.step + 1;
         let gradient_norm = clip(&mut gradient, self.training().gradient_clip);
         self.tensors.optimizer.step(&self.tensors.flat, &gradient, learning_rate, step);
@@ -110,9 +127,11 @@ impl Run {
             average.update(&self.tensors.flat, &self.tensors.statistics, step);
         }
         self.state.step = step;
+        self.state.batch += batches;
+        self.state.running.add(&sums);
         let seconds = seconds + started.elapsed().as_secs_f64();
         self.state.seconds += seconds;
-        Some(StepRecord {
+        Ok(Some(StepRecord {
             step,
             epoch: self.state.epoch + 1,
             loss: sums.mean_loss(),
@@ -121,15 +140,22 @@ impl Run {
             gradient_norm,
             images,
             seconds,
-        })
+        }))
     }
 
     /// Ends a run whose loss is no number; the file names the batch, for whoever looks for the study that is to blame.
-    fn refuse(&self, value: f64, step: u64, ids: &[&str]) -> anyhow::Result<()> {
-        let blamed =
-            serde_json::json!({"step": step, "epoch": self.state.epoch + 1, "loss": value.to_string(), "ids": ids});
+    fn refuse(&self, passed: &Passed, plan: &Plan, data: &Data) -> anyhow::Result<()> {
+        let (world, step) = (self.ranks.world(), self.state.step + 1);
+        let blame = passed.losses.iter().enumerate().find(|(_, loss)| !loss.is_finite());
+        let (rank, value) = blame.map_or((0, f64::NAN), |(rank, value)| (rank, *value));
+        let indices = if world > 1 { plan.part(rank, world).indices() } else { plan.indices() };
+        let ids: Vec<&str> = indices.iter().map(|&index| data.training.samples[index].id.as_str()).collect();
         let file = self.folder.join(BLAMED);
-        xreport_models::atomic::write_file(&file, format!("{blamed:#}\n").as_bytes())?;
+        if self.ranks.is_first() {
+            let epoch = self.state.epoch + 1;
+            let blamed = serde_json::json!({"step": step, "epoch": epoch, "loss": value.to_string(), "ids": ids});
+            xreport_models::atomic::write_file(&file, format!("{blamed:#}\n").as_bytes())?;
+        }
         bail!(
             "the loss is {value} at step {step}; the {} studies of its batch stand in `{}`\n\
              hint: look at these studies, or lower training.LEARNING_RATE or training.GRADIENT_CLIP; the checkpoint holds \
@@ -140,12 +166,57 @@ impl Run {
     }
 }
 
+/// What this process has of a batch.
+struct Part<'a> {
+    ranks: Ranks,
+    plan: &'a Plan,
+    /// Targets of the whole batch.
+    targets: usize,
+    stop: &'a AtomicBool,
+}
+
+/// Nobody stops a trial.
+static NEVER: AtomicBool = AtomicBool::new(false);
+
+impl<'a> Part<'a> {
+    fn alone(plan: &'a Plan) -> Self {
+        Self { ranks: Ranks::alone(), plan, targets: 0, stop: &NEVER }
+    }
+
+    fn mode<'m>(&self, sum: &'m dyn Fn(&Tensor) -> Tensor) -> Mode<'m> {
+        if !self.ranks.several() {
+            return Mode::Train;
+        }
+        Mode::TrainShared(SharedBatch { sum, share: self.plan.share(), images: self.plan.whole.len() })
+    }
+
+    /// What this process adds to the mean loss of the batch: its own mean, by its share of the targets.
+    fn objective(&self, loss: Tensor, own: &Sums) -> Tensor {
+        if self.ranks.several() { loss * (own.tokens / self.targets.max(1) as f64) } else { loss }
+    }
+
+    /// The losses and sums of all processes, and whether one of them was told to stop.
+    fn exchange(&self, loss: f64, own: &Sums) -> Result<Passed, RanksError> {
+        self.ranks.device_is_done();
+        let stop = f64::from(u8::from(self.stop.load(Ordering::Relaxed)));
+        let all = self.ranks.gather(&[loss, own.loss, own.correct, own.tokens, stop])?;
+        let mut sums = Sums::default();
+        all.iter().for_each(|of| sums.add(&Sums { loss: of[1], correct: of[2], tokens: of[3] }));
+        let losses = all.iter().map(|of| of[0]).collect();
+        Ok(Passed { losses, sums, stop: all.iter().any(|of| of[4] > 0.0), gradient: None })
+    }
+}
+
 /// What came of a forward and a backward pass.
 struct Passed {
-    /// Mean cross-entropy, label smoothing included.
-    loss: f64,
-    /// The gradient and the batch's sums; none where the loss is no number.
-    gradient: Option<(Tensor, Sums)>,
+    /// Mean cross-entropy of each process's part, label smoothing included.
+    losses: Vec<f64>,
+    /// The whole batch's.
+    sums: Sums,
+    /// Whether a process was told to stop.
+    stop: bool,
+    /// This process's part of the gradient; none where a loss is no number.
+    gradient: Option<Tensor>,
 }
 
 /// File with the ids of the batch whose loss was no number.
@@ -155,6 +226,11 @@ impl Accumulated {
     /// Batches so far.
     pub fn batches(&self) -> usize {
         self.batches
+    }
+
+    /// Whether a process was told to stop while these batches were learnt.
+    pub fn is_to_stop(&self) -> bool {
+        self.stop
     }
 
     fn add(&mut self, mut gradient: Tensor, found: &Sums) {

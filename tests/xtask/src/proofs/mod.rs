@@ -15,6 +15,7 @@ mod decode_peers;
 pub mod deps;
 mod figures;
 mod guess_ahead;
+mod loss_parity;
 mod onnx_python;
 pub mod overfit;
 mod parity;
@@ -22,6 +23,7 @@ mod peer;
 pub mod programs;
 pub mod radiographs;
 mod random;
+mod ranks;
 mod resume_kill;
 mod safetensors;
 mod score;
@@ -121,6 +123,16 @@ const PROOFS: &[Proof] = &[
         name: "train-peers",
         about: "training speed beside PyTorch, eager and compiled --python PATH [--rounds N] [--setting NAME] [--shared]",
         run: train_peers::run,
+    },
+    Proof {
+        name: "loss-parity",
+        about: "a training step's loss is PyTorch's, from the same weights and batches --python PATH [--steps N] [--setting NAME]",
+        run: loss_parity::run,
+    },
+    Proof {
+        name: "ranks",
+        about: "two processes under torchrun make the steps of one with the double batch, and tell of a kill --python PATH",
+        run: ranks::run,
     },
     Proof { name: "cache", about: "300,000 images open in a second and 200 MB [--images N]", run: cache::run },
     Proof {

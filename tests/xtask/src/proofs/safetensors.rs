@@ -45,6 +45,21 @@ impl Checkpoint {
     pub fn same_tensors(&self, other: &Self) -> bool {
         self.tensors == other.tensors && self.data == other.data
     }
+
+    /// The largest difference between floats of the same place, in tensors whose names `counts`.
+    pub fn largest_difference(&self, other: &Self, counts: impl Fn(&str) -> bool) -> Result<f32> {
+        ensure!(self.tensors == other.tensors, "the checkpoints hold other tensors");
+        let mut largest = 0f32;
+        for (_, tensor) in self.tensors.as_object().into_iter().flatten().filter(|(name, _)| counts(name)) {
+            let place = |at: usize| tensor["data_offsets"][at].as_u64().map(|offset| offset as usize);
+            let place = place(0).zip(place(1)).context("a tensor without a place")?;
+            let [one, two] = [self, other].map(|file| file.data.get(place.0..place.1).unwrap_or_default());
+            for (one, two) in one.as_chunks::<4>().0.iter().zip(two.as_chunks::<4>().0) {
+                largest = largest.max((f32::from_le_bytes(*one) - f32::from_le_bytes(*two)).abs());
+            }
+        }
+        Ok(largest)
+    }
 }
 
 #[cfg(test)]
@@ -69,6 +84,15 @@ mod tests {
         assert_eq!(first.step, 3);
         assert!(first.same_tensors(&later));
         assert!(!first.same_tensors(&other));
+    }
+
+    #[test]
+    fn differences_are_those_of_the_named_tensors() {
+        let [one, two] = [file(3, 1), file(3, 9)].map(|bytes| Checkpoint::parse(&bytes).expect("whole"));
+        let [a, b] = [[1, 2, 3, 4], [9, 2, 3, 4]].map(f32::from_le_bytes);
+        let found = one.largest_difference(&two, |_| true).expect("the same tensors");
+        assert!((found - (a - b).abs()).abs() < f32::EPSILON && found > 0.0);
+        assert!(one.largest_difference(&two, |name| name != "w").expect("the same tensors").abs() < f32::EPSILON);
     }
 
     #[test]
