@@ -47,12 +47,8 @@ unsafe extern "C" {
         length: *mut usize,
         message: *mut *mut c_char,
     ) -> c_int;
-    fn xreport_store_has(
-        store: *mut RawStore,
-        key: *const c_char,
-        has: *mut c_int,
-        message: *mut *mut c_char,
-    ) -> c_int;
+    fn xreport_store_has(store: *mut RawStore, key: *const c_char, has: *mut c_int, message: *mut *mut c_char)
+    -> c_int;
     fn xreport_store_add(
         store: *mut RawStore,
         key: *const c_char,
@@ -100,10 +96,8 @@ impl Store {
     pub fn set(&mut self, key: &str, bytes: &[u8]) -> Result<(), Said> {
         let key = text(key);
         // SAFETY: the store is open; key and bytes outlive the call, which copies them.
-        checked(|message| unsafe {
-            xreport_store_set(self.raw, key.as_ptr(), bytes.as_ptr(), bytes.len(), message)
-        })
-        .map(drop)
+        checked(|message| unsafe { xreport_store_set(self.raw, key.as_ptr(), bytes.as_ptr(), bytes.len(), message) })
+            .map(drop)
     }
 
     /// The bytes under `key`; `None` where there are none in time.
@@ -187,9 +181,8 @@ pub fn differentiable_sum<S: SumInPlace>(own: &Tensor, over: &'static S) -> Tens
     let context = std::ptr::from_ref(over).cast_mut().cast();
     let mut sum = null_mut();
     // SAFETY: the tensor is alive; `context` is what `call_back::<S>` casts it to, and lives for ever.
-    let done = checked(|message| unsafe {
-        xreport_sum(own.as_ptr().cast(), call_back::<S>, context, &raw mut sum, message)
-    });
+    let done =
+        checked(|message| unsafe { xreport_sum(own.as_ptr().cast(), call_back::<S>, context, &raw mut sum, message) });
     if let Err(said) = done {
         panic!("{said}");
     }

@@ -16,6 +16,7 @@ pub struct Agreement {
 impl Agreement {
     /// Adds a value under a name that messages use.
     #[must_use]
+    #[allow(clippy::needless_pass_by_value, reason = "numbers and words are named at the call")]
     pub fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.entries.push((name.to_owned(), value.to_string()));
         self

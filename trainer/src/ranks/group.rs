@@ -50,11 +50,11 @@ impl Group {
         let prefix = format!("xreport/{}/", launch.run);
         let wait = Duration::from_secs(launch.join_seconds);
         let mut store = Store::open(&launch.host, launch.port, launch.serves(), wait)
-            .map_err(|said| cannot_open(&launch, launch.serves(), said))?;
+            .map_err(|said| cannot_open(&launch, launch.serves(), &said))?;
         let own_line = Store::open(&launch.host, launch.port, false, wait);
-        let watch = Watch::start(&launch, own_line.map_err(|said| cannot_open(&launch, false, said))?, &prefix);
+        let watch = Watch::start(&launch, own_line.map_err(|said| cannot_open(&launch, false, &said))?, &prefix);
         let come = store.add(&format!("{prefix}come/{}", launch.rank), 1);
-        if come.map_err(|said| cannot_open(&launch, false, said))? > 1 {
+        if come.map_err(|said| cannot_open(&launch, false, &said))? > 1 {
             return Err(RanksError::Environment {
                 problem: format!("another process has come to {} as rank {}", launch.address(), launch.rank),
             });
@@ -87,7 +87,10 @@ impl Group {
     /// As [`Group::gather`], numbers.
     pub fn gather_numbers(&self, own: &[f64]) -> Result<Vec<Vec<f64>>, RanksError> {
         let all = self.gather(bytemuck::cast_slice(own))?;
-        Ok(all.iter().map(|bytes| bytes.as_chunks::<8>().0.iter().map(|raw| f64::from_ne_bytes(*raw)).collect()).collect())
+        Ok(all
+            .iter()
+            .map(|bytes| bytes.as_chunks::<8>().0.iter().map(|raw| f64::from_ne_bytes(*raw)).collect())
+            .collect())
     }
 
     /// Adds up `values` over all ranks, in place: each rank sums a part of its own and hands it to the others.
@@ -282,9 +285,11 @@ impl SumInPlace for Group {
     }
 }
 
-fn cannot_open(launch: &Launch, serves: bool, said: String) -> RanksError {
+fn cannot_open(launch: &Launch, serves: bool, said: &str) -> RanksError {
     let address = launch.address();
-    if serves && ["EADDRINUSE", "address already in use", "Address already in use"].iter().any(|word| said.contains(word)) {
+    if serves
+        && ["EADDRINUSE", "address already in use", "Address already in use"].iter().any(|word| said.contains(word))
+    {
         return RanksError::PortTaken { address };
     }
     let what = if serves { "served" } else { "reached" };

@@ -60,7 +60,8 @@ impl Launch {
             return Ok(None);
         }
         let needed = |name: &str| {
-            variable(name).ok_or_else(|| wrong(format!("WORLD_SIZE is {world}, but {name} is not set: where do they meet?")))
+            variable(name)
+                .ok_or_else(|| wrong(format!("WORLD_SIZE is {world}, but {name} is not set: where do they meet?")))
         };
         let host = needed("MASTER_ADDR")?;
         needed("MASTER_PORT")?;

@@ -50,7 +50,12 @@ impl Ranks {
     pub fn join() -> Result<Self, RanksError> {
         let Some(launch) = Launch::from_environment()? else { return Ok(Self::alone()) };
         SILENT.store(launch.rank > 0, Ordering::Relaxed);
-        say(format!("{} processes, {} of them here; they meet at {}", launch.world, launch.local_world, launch.address()));
+        say(format!(
+            "{} processes, {} of them here; they meet at {}",
+            launch.world,
+            launch.local_world,
+            launch.address()
+        ));
         // For ever: libtorch's graphs and the thread that watches hold on to it, and there is one.
         let group: &'static Group = Box::leak(Box::new(Group::join(launch)?));
         let ranks = Self { group: Some(group) };

@@ -292,8 +292,7 @@ impl Batch {
     }
 
     fn each(&self, made: impl Fn(&Tensor) -> Tensor) -> Self {
-        let [images, inputs, places, targets] =
-            [&self.images, &self.inputs, &self.places, &self.targets].map(made);
+        let [images, inputs, places, targets] = [&self.images, &self.inputs, &self.places, &self.targets].map(made);
         Self { images, inputs, places, targets }
     }
 }
@@ -384,7 +383,8 @@ mod tests {
             assert!(parts.iter().all(|part| samples.targets(part) == tokens), "targets are those of all");
         }
         // Of 26 studies two are left over for three processes: they go with the batch before.
-        let sizes: Vec<usize> = plans(&(0..26).collect::<Vec<_>>(), 12, 3).iter().map(|plan| plan.whole.len()).collect();
+        let sizes: Vec<usize> =
+            plans(&(0..26).collect::<Vec<_>>(), 12, 3).iter().map(|plan| plan.whole.len()).collect();
         assert_eq!(sizes, [12, 14]);
         assert_eq!(together[0].part(1, 3).cut(2).places().count(), 2);
     }

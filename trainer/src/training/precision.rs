@@ -16,7 +16,7 @@ pub fn compute_kind(mixed_precision: bool, device: Device) -> Kind {
     }
     if device == Device::Cpu && !cpu_has_bfloat16() {
         say(
-            "warning: MIXED_PRECISION is set, but this CPU has no bfloat16 arithmetic (AVX512-BF16): training runs in float32\nhint: set training.MIXED_PRECISION to false, or train on another machine"
+            "warning: MIXED_PRECISION is set, but this CPU has no bfloat16 arithmetic (AVX512-BF16): training runs in float32\nhint: set training.MIXED_PRECISION to false, or train on another machine",
         );
         return Kind::Float;
     }

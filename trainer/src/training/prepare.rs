@@ -145,7 +145,10 @@ fn tokenize(studies: &[Study], longest: usize) -> anyhow::Result<Vec<Vec<u32>>> 
         .collect::<Result<_, _>>()?;
     let cut = tokenized.iter().filter(|ids| ids.len() > longest).count();
     if cut > 0 {
-        say(format!("{cut} of {} reports are longer than MAX_REPORT_SIZE ({longest} tokens) and are cut", studies.len()));
+        say(format!(
+            "{cut} of {} reports are longer than MAX_REPORT_SIZE ({longest} tokens) and are cut",
+            studies.len()
+        ));
     }
     Ok(tokenized
         .into_iter()

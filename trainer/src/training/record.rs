@@ -57,7 +57,14 @@ pub fn record(folder: &Path, steps: usize, out: &Path) -> anyhow::Result<()> {
         let record = run.update(accumulated, rate)?.context("a step without a batch")?;
         told.push(json!({"loss": record.loss, "learning_rate": rate, "gradient_norm": record.gradient_norm}));
     }
-    let decayed: Vec<&str> = run.network.layout.specs().iter().filter(|spec| spec.offset < run.network.layout.decayed()).map(|spec| spec.name.as_str()).collect();
+    let decayed: Vec<&str> = run
+        .network
+        .layout
+        .specs()
+        .iter()
+        .filter(|spec| spec.offset < run.network.layout.decayed())
+        .map(|spec| spec.name.as_str())
+        .collect();
     let report = json!({"steps": told, "settings": run.state.settings, "vocabulary": run.state.vocabulary.len(), "decayed": decayed});
     let views = tensors.iter().map(|(name, kind, shape, bytes)| {
         (name.as_str(), TensorView::new(*kind, shape.clone(), bytes).expect("shape and bytes come from one tensor"))
@@ -71,7 +78,8 @@ type Named = (String, Dtype, Vec<usize>, Vec<u8>);
 
 /// The tensors of a step's batch.
 fn named(step: usize, batch: &Batch) -> [Named; 4] {
-    let each = [("images", &batch.images), ("inputs", &batch.inputs), ("places", &batch.places), ("targets", &batch.targets)];
+    let each =
+        [("images", &batch.images), ("inputs", &batch.inputs), ("places", &batch.places), ("targets", &batch.targets)];
     each.map(|(name, tensor)| {
         let (dtype, bytes) = bytes(tensor);
         (format!("{step}.{name}"), dtype, tensor.size().iter().map(|&size| size as usize).collect(), bytes)

@@ -117,7 +117,7 @@ impl Run {
         while self.state.step < total {
             let before_step = &mut None;
             let trained = self.train_epoch(data, &schedule, total, journal, stop, before_step);
-            if trained.as_ref().is_err_and(|error| error.is::<RanksError>()) {
+            if trained.as_ref().is_err_and(anyhow::Error::is::<RanksError>) {
                 self.save_before_step(before_step.take())?;
             }
             if !trained? {

@@ -201,7 +201,9 @@ impl<'a> Part<'a> {
         let stop = f64::from(u8::from(self.stop.load(Ordering::Relaxed)));
         let all = self.ranks.gather(&[loss, own.loss, own.correct, own.tokens, stop])?;
         let mut sums = Sums::default();
-        all.iter().for_each(|of| sums.add(&Sums { loss: of[1], correct: of[2], tokens: of[3] }));
+        for of in &all {
+            sums.add(&Sums { loss: of[1], correct: of[2], tokens: of[3] });
+        }
         let losses = all.iter().map(|of| of[0]).collect();
         Ok(Passed { losses, sums, stop: all.iter().any(|of| of[4] > 0.0), gradient: None })
     }

@@ -28,8 +28,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     let python = words.python()?.context(
         "`ranks` wants `--python PATH`\nhint: a Python with PyTorch 2.11.0: python3 -m pip install torch==2.11.0 numpy",
     )?;
-    let trial =
-        Trial { programs: Programs::built(workspace)?, folder: programs::folder(workspace, "ranks")?, python };
+    let trial = Trial { programs: Programs::built(workspace)?, folder: programs::folder(workspace, "ranks")?, python };
     trial.prepare()?;
     let mut figures = Figures::default();
     let alone = trial.alone()?;
@@ -144,9 +143,7 @@ impl Trial {
     fn largest_loss_difference(&self, run: &str) -> Result<f64> {
         let (alone, other) = (self.lines("alone")?, self.lines(run)?);
         ensure!(alone.len() == STEPS && other.len() == STEPS, "{STEPS} steps expected of each run");
-        let difference = |(a, b): (&Value, &Value)| {
-            Some((a["loss"].as_f64()? - b["loss"].as_f64()?).abs())
-        };
+        let difference = |(a, b): (&Value, &Value)| Some((a["loss"].as_f64()? - b["loss"].as_f64()?).abs());
         let all: Option<Vec<f64>> = alone.iter().zip(&other).map(difference).collect();
         Ok(all.context("a step without a loss")?.into_iter().fold(0.0, f64::max))
     }
