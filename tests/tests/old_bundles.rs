@@ -31,9 +31,9 @@ fn the_shipped_demo_bundle_is_whole_small_and_says_what_it_is() {
     assert!(card.contains("drawings") && card.contains("draft, not for diagnostic use"), "{card}");
 }
 
-/// As after a clone: no model named, no checkpoint about.
+/// As after a clone, without any training.
 #[test]
-fn a_clone_drafts_without_any_training() {
+fn the_shipped_demo_bundle_drafts_phantoms() {
     let phantoms = tempfile::tempdir().expect("a temporary folder");
     let drawn = ["dataset", "phantoms", "--samples", "2", "--seed", "5", "--out"];
     let set = phantoms.path().join("set");
@@ -41,6 +41,7 @@ fn a_clone_drafts_without_any_training() {
     let out = phantoms.path().join("reports.csv");
     let mut generate: Command = command("xreport");
     generate.current_dir(phantoms.path()).arg("generate").arg(set.join("images")).arg("--out").arg(&out);
+    generate.arg("--model").arg(root().join("models/demo"));
     let run = Run::of(&mut generate).expect_code(0);
     let rows = fs::read_to_string(&out).expect("the rows");
     assert!(rows.contains("Impression:") && rows.contains("trained on drawings"), "{run}\n{rows}");

@@ -137,7 +137,7 @@ fn steps_between_looks_change_nothing() {
     for (options, said) in [
         ("--check-every 0", "--check-every"),
         ("--check-every 8 --beams 2", "plain greedy search expected"),
-        ("--check-every 8 --prefix heart", "plain greedy search expected"),
+        ("--check-every 8 --prefix opacity", "plain greedy search expected"),
         ("--check-every 8 --batch-size 1 --guess-ahead --precision fp32", "plain greedy search expected"),
         ("--cuda-graph", "--device cuda or cuda:N expected"),
         ("--cuda-graph --device cpu", "--device cuda or cuda:N expected"),
