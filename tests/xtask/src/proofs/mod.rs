@@ -152,7 +152,7 @@ const PROOFS: &[Proof] = &[
     },
     Proof {
         name: "radiographs",
-        about: "trained on real radiographs, the deployed texts tell pneumonia from its absence",
+        about: "trained on real radiographs, the deployed texts tell pneumonia from its absence [--corpus DIR] [--draws N]",
         run: radiographs::run,
     },
     Proof {
