@@ -27,11 +27,17 @@ fn main() {
         search_at_start(&link.join("lib"));
     }
     compile_shim(&link);
+    compile_cuda_graph(&link);
 }
 
-/// Compiles what tch does not reach: c10d's store, a sum over processes that autograd goes back through, pinned memory.
+/// Our own code for training on the CPU.
+const KERNELS: [&str; 4] =
+    ["native/conv_block.cpp", "native/head_loss.cpp", "native/adamw.cpp", "native/allocator.cpp"];
+
+/// Compiles what tch does not reach (c10d's store, a sum over processes that autograd goes back through, pinned memory) and
+/// our kernels for training on the CPU.
 fn compile_shim(libtorch: &Path) {
-    println!("cargo::rerun-if-changed=native/shim.cpp");
+    println!("cargo::rerun-if-changed=native");
     let include = libtorch.join("include");
     cc::Build::new()
         .cpp(true)
@@ -40,15 +46,49 @@ fn compile_shim(libtorch: &Path) {
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
         .include(include.join("torch/csrc/api/include"))
         .include(include)
-        // Calls into libtorch, nothing that an optimizer could make faster.
-        .opt_level(1)
+        // Whatever profile Rust is built in: the kernels are as much a library as libtorch.
+        .opt_level(3)
         .debug(false)
         .warnings(false)
+        // The same bits wherever the compiler might have fused a product and a sum; square roots and roundings as vectors.
+        .flags(["-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"])
+        .files(KERNELS)
         .file("native/shim.cpp")
         .compile("xreport_native");
     println!("cargo::rustc-link-search=native={}", libtorch.join("lib").display());
     for library in ["torch_cpu", "c10"] {
         println!("cargo::rustc-link-lib={library}");
+    }
+}
+
+/// Compiles what captures training steps on CUDA into a library of its own, which the program carries: its symbols are in
+/// libtorch's CUDA library, which this program does not link. Without CUDA's headers the library is an empty file.
+fn compile_cuda_graph(libtorch: &Path) {
+    const SOURCE: &str = "native/cuda_graph.cpp";
+    let out = Path::new(&env::var("OUT_DIR").expect("cargo sets OUT_DIR for build scripts")).join("libxreport_cuda.so");
+    let headers = libtorch.with_file_name("cuda-headers");
+    println!("cargo::rerun-if-changed={}", headers.join("cuda_runtime_api.h").display());
+    if !headers.join("cuda_runtime_api.h").is_file() {
+        return std::fs::write(&out, []).expect("cargo's folder can be written");
+    }
+    let include = libtorch.join("include");
+    let compiler = cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .define("_GLIBCXX_USE_CXX11_ABI", "1")
+        .include(include.join("torch/csrc/api/include"))
+        .include(include)
+        .include(headers)
+        .pic(true)
+        .opt_level(1)
+        .debug(false)
+        .warnings(false)
+        .get_compiler();
+    let mut command = compiler.to_command();
+    // Undefined symbols are allowed: they are found when it is loaded.
+    let status = command.args(["-shared", "-s", SOURCE, "-o"]).arg(&out).status();
+    if !status.is_ok_and(|status| status.success()) {
+        fail("`native/cuda_graph.cpp` cannot be compiled", "see the compiler's words above");
     }
 }
 

@@ -1,8 +1,7 @@
 // What tch does not reach of libtorch, behind a narrow C interface (declared in src/native.rs): c10d's key-value store
 // over TCP, a sum over all processes of a training that autograd can go back through, and pinned memory.
 //
-// No exception leaves a function: each returns one of the codes below and, where it failed, a message that the caller
-// frees with xreport_free.
+// Each function returns a code of guarded.h; messages are freed with xreport_free.
 
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
@@ -11,38 +10,16 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <exception>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-namespace {
+#include "guarded.h"
 
-constexpr int DONE = 0, TIMED_OUT = 1, FAILED = 2;
+namespace {
 
 // Adds up the tensor in place over all processes; 0 when it is done.
 using SumInPlace = int (*)(void* context, at::Tensor* tensor);
-
-char* copied(const char* text) {
-  auto* copy = static_cast<char*>(std::malloc(std::strlen(text) + 1));
-  if (copy != nullptr) std::strcpy(copy, text);
-  return copy;
-}
-
-// Runs `work`, which returns a code, and makes a message of what it throws.
-template <typename Work>
-int guarded(char** message, Work work) {
-  try {
-    return work();
-  } catch (const c10::Error& error) {
-    *message = copied(error.what_without_backtrace());
-  } catch (const std::exception& error) {
-    *message = copied(error.what());
-  } catch (...) {
-    *message = copied("an unknown exception");
-  }
-  return FAILED;
-}
 
 struct Sum : torch::autograd::Function<Sum> {
   static at::Tensor over_all(const at::Tensor& own, int64_t call, int64_t context) {

@@ -4,6 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::parameters::{Init, ParameterId, ParameterLayout, Weights, tensor_values};
 use super::{Mode, at_least_float};
+use crate::native::{BatchNorm, norm_pool_relu};
 use crate::onnx::{GraphBuilder, Value};
 
 /// Added to the variance.
@@ -110,13 +111,21 @@ impl ConvBlock {
 
     /// `f32 [B, inputs, H, W]` → `f32 [B, outputs, H/2, W/2]`, both channels-last in memory.
     ///
-    /// Pooling runs before ReLU: both are monotone, so the values are the same, on a quarter of the pixels.
+    /// Pooling runs before ReLU: both are monotone, so the values are the same, on a quarter of the pixels. In training on
+    /// the CPU a kernel of our own does with normalisation what it can after pooling, too.
     pub fn forward(&self, weights: &Weights, statistics: &RunningStatistics, x: &Tensor, mode: Mode) -> Tensor {
         let kernel = weights.get(self.kernel).permute([0, 3, 1, 2]);
         let (mean, variance) = &statistics.blocks[self.statistics];
         // Statistics and affine part stay in float where the rest computes in bfloat16.
         let [scale, shift] = [self.scale, self.shift].map(|id| weights.get(id).to_kind(mean.kind()));
         let x = x.conv2d(&kernel, None::<&Tensor>, [1, 1], [1, 1], [1, 1], 1);
+        if matches!(mode, Mode::Train) && x.device() == Device::Cpu {
+            let (scale, shift) = (&scale, &shift);
+            let (running_mean, running_variance) = (mean, variance);
+            let (momentum, epsilon) = (MOMENTUM, EPSILON);
+            let norm = BatchNorm { scale, shift, running_mean, running_variance, momentum, epsilon };
+            return norm_pool_relu(&x, &norm);
+        }
         let x = match mode {
             Mode::TrainShared(batch) => normalise_shared(&x, [&scale, &shift], (mean, variance), batch),
             Mode::Train | Mode::Infer => {

@@ -8,6 +8,7 @@ use super::linear::{LayerNorm, Linear};
 use super::parameters::{Init, ParameterId, ParameterLayout, Weights};
 use super::transformer::DecoderLayer;
 use super::{at_least_float, first_rows};
+use crate::native::head_loss;
 use crate::onnx::{GraphBuilder, StepNames, Value};
 
 /// The text half of the network.
@@ -66,6 +67,11 @@ impl TextDecoder {
     /// Hidden states `f32 [..., D]` → logits `f32 [..., V]`.
     pub fn logits(&self, weights: &Weights, hidden: &Tensor) -> Tensor {
         self.head.forward(weights, hidden)
+    }
+
+    /// Hidden states `[N, D]` and targets `i64 [N]` → the loss and how many are right, as `native::head_loss` has them.
+    pub fn head_loss(&self, weights: &Weights, hidden: &Tensor, targets: &Tensor, label_smoothing: f64) -> [Tensor; 2] {
+        head_loss(hidden, self.head.parts(weights), targets, label_smoothing)
     }
 
     /// The encoder graph's outputs: keys and values of the image tokens for each decoder layer, in layer order.

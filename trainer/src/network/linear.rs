@@ -25,7 +25,13 @@ impl Linear {
 
     /// `f32 [..., inputs]` → `f32 [..., outputs]`.
     pub fn forward(&self, weights: &Weights, x: &Tensor) -> Tensor {
-        x.linear(weights.get(self.weight), Some(weights.get(self.bias)))
+        let [weight, bias] = self.parts(weights);
+        x.linear(weight, Some(bias))
+    }
+
+    /// Weight `[outputs, inputs]` and bias `[outputs]`.
+    pub fn parts<'w>(&self, weights: &'w Weights) -> [&'w Tensor; 2] {
+        [weights.get(self.weight), weights.get(self.bias)]
     }
 
     /// The same in ONNX, in the graph's form of linear layers.

@@ -103,8 +103,8 @@ impl Batch {
 pub struct Loss {
     /// In nats, label smoothing included; differentiable.
     pub value: Tensor,
-    /// Logits at the places with a target, `f32 [N, V]`.
-    pub logits: Tensor,
+    /// How many targets are the most probable token, `f64 []`.
+    pub correct: Tensor,
 }
 
 impl Network {
@@ -139,11 +139,16 @@ impl Network {
         let memory = self.image.forward(weights, statistics, &batch.images, mode, dropout);
         let hidden = self.text.hidden(weights, &batch.inputs, &memory, dropout);
         let real = hidden.flatten(0, 1).index_select(0, &batch.places);
+        if mode.trains() && real.device() == Device::Cpu {
+            let [value, correct] = self.text.head_loss(weights, &real, &batch.targets, label_smoothing);
+            return Loss { value, correct };
+        }
         let logits = self.text.logits(weights, &real);
         let mean = tch::Reduction::Mean;
         let logits = logits.to_kind(at_least_float(logits.kind()));
         let value = logits.cross_entropy_loss::<Tensor>(&batch.targets, None, mean, -100, label_smoothing);
-        Loss { value, logits }
+        let correct = logits.detach().argmax(-1, false).eq_tensor(&batch.targets).sum(Kind::Double);
+        Loss { value, correct }
     }
 
     /// Image tokens for inference, `f32 [B, S, D]`.

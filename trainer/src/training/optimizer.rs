@@ -1,6 +1,8 @@
 //! AdamW (Loshchilov and Hutter 2019) on flat tensors.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
+
+use crate::native::{AdamWNumbers, adamw};
 
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
@@ -36,6 +38,11 @@ impl AdamW {
         let _no_grad = tch::no_grad_guard();
         let StepNumbers { kept, floor, factor } = self.numbers(learning_rate, step);
         let mut flat = flat.detach();
+        if flat.device() == Device::Cpu {
+            let [beta1, beta2, kept, floor, factor] = [BETA1, BETA2, kept, floor, factor].map(|number| number as f32);
+            let numbers = AdamWNumbers { beta1, beta2, kept, floor, factor };
+            return adamw(&flat, &gradient.contiguous(), [&self.first, &self.second], self.decayed, numbers);
+        }
         if self.decays() {
             let _ = flat.narrow(0, 0, self.decayed).g_mul_scalar_(kept);
         }
@@ -115,7 +122,6 @@ pub fn clip(gradient: &mut Tensor, limit: f64) -> f64 {
 
 /// As [`clip`], without waiting for the device; the norm before, `f64 []`. For a step that is captured (XLA_STATE), which
 /// may read nothing back.
-#[cfg_attr(not(test), expect(dead_code, reason = "no step is captured yet; that the numbers are equal is tested"))]
 pub fn clip_on_device(gradient: &mut Tensor, limit: f64) -> Tensor {
     let norm = gradient.norm().to_kind(Kind::Double);
     if limit > 0.0 {
@@ -159,7 +165,7 @@ mod tests {
         }
     }
 
-    /// Numbers on the device make the same update as numbers in the program, to the last bit.
+    /// Numbers on the device, as a captured step reads them, make the update of one pass but for rounding.
     #[test]
     fn an_update_by_numbers_on_the_device_is_the_same() {
         tch::manual_seed(5);
@@ -177,7 +183,8 @@ mod tests {
             assert_eq!(tensor_values(&first), tensor_values(&second), "clipped or not: norm {norm}");
             one.step(&plain, &first, rate, step);
             two.step_by(&by_numbers, &second, &Tensor::from_slice(&two.numbers(rate, step).to_array()));
-            assert_eq!(tensor_values(&plain), tensor_values(&by_numbers), "step {step}");
+            let farthest = (&plain - &by_numbers).abs().max().double_value(&[]);
+            assert!(farthest < 1e-6 * step as f64, "step {step}: {farthest:e}");
         }
         assert_ne!(tensor_values(&plain), tensor_values(&start));
     }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use tch::{Device, Kind};
 
 use super::batches::{Ordering, Samples};
+use super::captured::Captured;
 use super::checkpoint::{self, BEST, EpochRecord, LAST, State, Sums, Tensors};
 use super::journal::Journal;
 use super::saver::Saver;
@@ -33,6 +34,8 @@ pub struct Run {
     pub ranks: Ranks,
     /// The checkpoint's folder.
     pub folder: PathBuf,
+    /// XLA_STATE: steps captured so far.
+    pub captured: Option<Captured>,
     /// What writes checkpoints.
     pub saver: Saver,
     /// When the last state was saved.
@@ -170,15 +173,20 @@ impl Run {
             if world > 1 && accumulated.batches() == 0 {
                 *before_step = Some(self.tensors.statistics.copy());
             }
-            self.learn(&batch, plan, data, &mut accumulated, stop)?;
-            let batches = accumulated.batches();
-            if batches < training.gradient_accumulation && self.state.batch + batches < plans.len() {
-                return Ok::<bool, anyhow::Error>(true);
-            }
-            // Several processes stop after the same step: what each has heard was exchanged with the losses.
-            let stops = accumulated.is_to_stop() || (world == 1 && stop.load(atomic::Ordering::Relaxed));
             let learning_rate = schedule.at(self.state.step + 1);
-            let record = self.update(std::mem::take(&mut accumulated), learning_rate)?;
+            let (record, batches, told) = if self.captured.is_some() {
+                (Some(self.captured_step(&batch, plan, data, learning_rate)?), 1, false)
+            } else {
+                self.learn(&batch, plan, data, &mut accumulated, stop)?;
+                let batches = accumulated.batches();
+                if batches < training.gradient_accumulation && self.state.batch + batches < plans.len() {
+                    return Ok::<bool, anyhow::Error>(true);
+                }
+                let told = accumulated.is_to_stop();
+                (self.update(std::mem::take(&mut accumulated), learning_rate)?, batches, told)
+            };
+            // Several processes stop after the same step: what each has heard was exchanged with the losses.
+            let stops = told || (world == 1 && stop.load(atomic::Ordering::Relaxed));
             if let (Some(record), Some(journal)) = (record, journal.as_mut()) {
                 journal.step(&record, batches)?;
             }
@@ -292,9 +300,8 @@ impl Run {
 
 /// Sums of one batch, whose mean loss is `value`.
 pub(super) fn sums(loss: &Loss, value: f64, batch: &Batch) -> Sums {
-    let _no_grad = tch::no_grad_guard();
     let tokens = batch.targets.numel() as f64;
-    let correct = loss.logits.argmax(-1, false).eq_tensor(&batch.targets).sum(tch::Kind::Float).double_value(&[]);
+    let correct = loss.correct.double_value(&[]);
     Sums { loss: value * tokens, correct, tokens }
 }
 

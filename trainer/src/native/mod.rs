@@ -1,5 +1,7 @@
-//! The C interface of `native/shim.cpp`, and what makes it safe: owned handles, copied bytes, errors as values.
+//! The C interface of our C++ (`native/shim.cpp`), and what makes it safe: owned handles, copied bytes, errors as values.
 #![allow(unsafe_code, reason = "the one place that calls our C++ shim")]
+
+mod kernels;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,6 +9,8 @@ use std::ptr::{null_mut, slice_from_raw_parts};
 use std::time::Duration;
 
 use tch::Tensor;
+
+pub use kernels::{AdamWNumbers, BatchNorm, adamw, head_loss, keep_memory, norm_pool_relu};
 
 /// What the shim returns: all is well.
 const DONE: c_int = 0;
