@@ -1,7 +1,7 @@
 """Training speed of the same network in plain PyTorch, as its users write it.
 
 Usage: python3 train_peer.py --settings FILE [--way eager|compile|eager_bf16|compile_bf16] [--vocabulary N] [--threads N]
-       [--clip X] [--shared SCRIPT]
+       [--clip X] [--batch N] [--device cpu|cuda] [--shared SCRIPT]
 (needs: pip install torch numpy, and a C++ compiler for the compiled ways; `cargo xtask prove train-peers` starts it)
 
 The network is that of `trainer/src/network`, dimensions from the settings file: convolution blocks with batch norm,
@@ -122,14 +122,15 @@ class Network(nn.Module):
 
 
 class Trainer:
-    def __init__(self, settings, way, vocabulary, clip):
+    def __init__(self, settings, way, vocabulary, clip, batch, device):
         model, training = settings["model"], settings["training"]
-        self.image, self.batch = model["IMG_SHAPE"], training["BATCH_SIZE"]
+        self.image, self.batch, self.device = model["IMG_SHAPE"], batch or training["BATCH_SIZE"], device
         self.longest, self.clip = settings["dataset"]["MAX_REPORT_SIZE"], clip
         torch.manual_seed(0)
         self.vocabulary, self.in_bf16 = vocabulary, way.endswith("bf16")
-        self.network = Network(model, self.longest, vocabulary)
-        self.loss = torch.compile(self.plain_loss) if way.startswith("compile") else self.plain_loss
+        self.network = Network(model, self.longest, vocabulary).to(device)
+        mode = "max-autotune" if device == "cuda" else "default"
+        self.loss = torch.compile(self.plain_loss, mode=mode) if way.startswith("compile") else self.plain_loss
         self.parameters = sum(parameter.numel() for parameter in self.network.parameters())
         rate, decay = training["LEARNING_RATE"], training["WEIGHT_DECAY"]
         self.optimizer = torch.optim.AdamW(self.network.parameters(), rate, weight_decay=decay)
@@ -141,7 +142,7 @@ class Trainer:
         lengths = ((torch.rand(self.batch, generator=random) * 0.8 + 0.2) * self.longest).long().clamp(min=2)
         reports = torch.randint(FIRST_WORD, self.vocabulary, (self.batch, self.longest), generator=random)
         reports[torch.arange(self.longest) >= lengths[:, None]] = PAD
-        return images, reports
+        return images.to(self.device), reports.to(self.device)
 
     def plain_loss(self, images, reports):
         logits = self.network(images, reports[:, :-1])
@@ -150,7 +151,7 @@ class Trainer:
     def step(self, step):
         images, reports = self.batch_of(step)
         started = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.in_bf16):
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.in_bf16):
             loss = self.loss(images, reports)
         self.optimizer.zero_grad()
         loss.backward()
@@ -182,6 +183,8 @@ def main():
     parser.add_argument("--vocabulary", type=int, default=FULL_VOCABULARY)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--clip", type=float, default=1.0)
+    parser.add_argument("--batch", type=int, default=0)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--shared", type=pathlib.Path)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -190,7 +193,8 @@ def main():
         step = shared_step(arguments.shared, arguments.way, arguments.threads)
     else:
         settings = json.loads(arguments.settings.read_text(encoding="utf-8"))
-        trainer = Trainer(settings, arguments.way, arguments.vocabulary, arguments.clip)
+        how = (arguments.way, arguments.vocabulary, arguments.clip, arguments.batch, arguments.device)
+        trainer = Trainer(settings, *how)
         step, hello["parameters"] = trainer.step, trainer.parameters
     for number in range(WARM_UP):
         step(number)

@@ -343,8 +343,9 @@ each_key! {
         assert!(run.checkpoint.same_tensors(&base.checkpoint), "looking changes nothing");
         assert!(run.place.leftovers("run").is_empty() && !run.place.has("run/samples"));
     }
-    "training.XLA_STATE" xla_state_is_refused_until_it_works {
-        refused("training.XLA_STATE", json!(true), "the training step cannot be compiled");
+    // What it does on a GPU: tests/gpu-train.sh.
+    "training.XLA_STATE" xla_state_is_refused_on_the_cpu {
+        refused("training.XLA_STATE", json!(true), "a step is captured on a CUDA device alone");
     }
     "training.ML_DEVICE" ml_device_trains_there_or_says_why_not {
         assert!(baseline().stderr.contains("training on the CPU"), "{}", baseline().stderr);

@@ -19,7 +19,7 @@ fn all_problems_are_told_together_with_file_line_and_fix() {
   },
   "training": {
     "EPOCHS": 2.5,
-    "XLA_STATE": true,
+    "XLA_STATE": "true",
     "MIXED_PRECISION": "bf16"
   },
   "evaluations": {}
@@ -35,7 +35,7 @@ fn all_problems_are_told_together_with_file_line_and_fix() {
         ("bad.json:8: `model.EMBEDING_DIMS`", "expected: ", "hint: did you mean `EMBEDDING_DIMS`?"),
         ("bad.json:9: `model.IMG_SHAPE`", "expected: [height, width, channels]", "found: [224"),
         ("bad.json:12: `training.EPOCHS`", "expected: a whole number from 1", "found: 2.5"),
-        ("bad.json:13: `training.XLA_STATE`", "found: true", "hint: "),
+        ("bad.json:13: `training.XLA_STATE`", "found: \"true\"", "hint: "),
         ("bad.json:14: `training.MIXED_PRECISION`", "expected: true or false", "found: \"bf16\""),
         ("bad.json:16: `evaluations`", "expected: ", "hint: did you mean `evaluation`?"),
         ("--set: `training.BATCH_SIZE`", "expected: a whole number from 1 to 4096", "found: 0"),

@@ -35,7 +35,7 @@ pub struct PythonTag {
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Library {
-    /// `libtorch`, `onnxruntime` or `onnxruntime-cuda`.
+    /// `libtorch`, `cuda-headers`, `onnxruntime` or `onnxruntime-cuda`.
     pub name: String,
     /// As [`system`] names it.
     pub system: String,

@@ -65,7 +65,12 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let mut links = Vec::new();
     let torch_link = workspace.path(NATIVE).join("libtorch");
     match choose_torch(&pins, &cache, options, &torch_link)? {
-        Some(source) => links.push((torch_link, source)),
+        Some(source) => {
+            links.push((torch_link, source));
+            // For the part of the trainer that is compiled against CUDA, whatever libtorch it will run with.
+            let headers = pins.library("cuda-headers").map(Source::Cached);
+            links.extend(headers.map(|headers| (workspace.path(NATIVE).join("cuda-headers"), headers)));
+        }
         None => println!("libtorch: training is for linux-x86_64; this is {}, set up for the runtime alone", system()),
     }
     let runtime_link = workspace.path(NATIVE).join("onnxruntime");

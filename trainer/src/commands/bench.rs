@@ -56,26 +56,33 @@ impl Bench {
     }
 
     fn steps(&self) -> anyhow::Result<()> {
-        let Measured { parameters, batch_size, seconds, forward, backward, update } =
+        let Measured { parameters, batch_size, seconds, parts, flops, best_flops } =
             measure(&self.settings.read()?, self.vocabulary, self.steps)?;
         let images_per_second = batch_size as f64 / seconds;
+        let [forward, backward, update] = parts.map_or([None; 3], |parts| parts.map(Some));
         if self.json {
             let report = serde_json::json!({
                 "parameters": parameters, "batch_size": batch_size, "seconds_per_step": seconds,
                 "images_per_second": images_per_second, "forward": forward, "backward": backward, "update": update,
+                "model_flops_per_second": flops, "best_matrix_product_flops_per_second": best_flops,
                 "peak_bytes": peak_bytes(),
             });
             println!("{report}");
-        } else {
-            println!("{parameters} parameters, batch {batch_size}");
-            println!("{images_per_second:.2} images/s, {:.0} ms per step (median)", seconds * 1e3);
-            println!(
-                "forward {:.0} ms, backward {:.0} ms, clip and update {:.0} ms",
-                forward * 1e3,
-                backward * 1e3,
-                update * 1e3
-            );
+            return Ok(());
         }
+        println!("{parameters} parameters, batch {batch_size}");
+        println!("{images_per_second:.2} images/s, {:.0} ms per step (median)", seconds * 1e3);
+        match parts.map(|parts| parts.map(|seconds| seconds * 1e3)) {
+            Some([forward, backward, update]) => {
+                println!("forward {forward:.0} ms, backward {backward:.0} ms, clip and update {update:.0} ms");
+            }
+            None => println!("captured as CUDA graphs"),
+        }
+        println!(
+            "{:.0} GFLOP/s of the model's own arithmetic, {:.0} % of this device's best product of two matrices",
+            flops / 1e9,
+            100.0 * flops / best_flops
+        );
         Ok(())
     }
 }

@@ -1,12 +1,8 @@
-//! What no key can tell alone: combinations, and features that are still to come.
+//! What no key can tell alone: combinations.
 
-use serde_json::Value;
-
-use super::sections::ModelSettings;
-
-/// Switches whose feature is not there yet, with the reason. Turned on they are refused, never
-/// ignored. When the feature arrives, its line goes.
-const NOT_YET: &[(&str, &str, &str)] = &[("training", "XLA_STATE", "the training step cannot be compiled")];
+use super::Settings;
+use super::sections::{ModelSettings, TrainingSettings};
+use super::values::DeviceRequest;
 
 /// Keys that do not go together.
 #[derive(Debug)]
@@ -21,14 +17,10 @@ pub struct Conflict {
     pub hint: String,
 }
 
-/// Why `value` is refused although its key accepts it, if it is: a feature of a later version.
-pub fn not_yet(section: &str, name: &str, value: &Value) -> Option<&'static str> {
-    NOT_YET.iter().find(|row| row.0 == section && row.1 == name && *value == Value::Bool(true)).map(|row| row.2)
-}
-
-/// All conflicts within the network's shape.
-pub fn conflicts(model: &ModelSettings) -> Vec<Conflict> {
-    head_conflict(model).into_iter().chain(grid_conflict(model)).collect()
+/// All conflicts.
+pub fn conflicts(settings: &Settings) -> Vec<Conflict> {
+    let Settings { model, training, .. } = settings;
+    [head_conflict(model), grid_conflict(model), capture_conflict(training)].into_iter().flatten().collect()
 }
 
 /// ONNX Runtime's grouped-query attention takes head widths in multiples of 8 only.
@@ -68,9 +60,43 @@ fn grid_conflict(model: &ModelSettings) -> Option<Conflict> {
     })
 }
 
+/// XLA_STATE captures the step of one batch on a CUDA device. Whether `auto` finds one shows when training starts.
+fn capture_conflict(training: &TrainingSettings) -> Option<Conflict> {
+    let hint = || "set XLA_STATE to false: nothing else changes but the time".to_owned();
+    let on_cpu = training.ml_device == DeviceRequest::Cpu;
+    let accumulation = training.gradient_accumulation;
+    let (keys, expected, found): (&[_], _, _) = if on_cpu {
+        let keys = &["training.XLA_STATE", "training.ML_DEVICE"];
+        (keys, "false where ML_DEVICE is \"cpu\": a step is captured on a CUDA device alone", "true".to_owned())
+    } else {
+        let keys = &["training.XLA_STATE", "training.GRADIENT_ACCUMULATION"];
+        let found = format!("true with GRADIENT_ACCUMULATION {accumulation}");
+        (keys, "GRADIENT_ACCUMULATION 1: a captured step has one batch", found)
+    };
+    let conflict = Conflict { keys, expected: expected.into(), found, hint: hint() };
+    (training.xla_state && (on_cpu || accumulation > 1)).then_some(conflict)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_captured_step_wants_cuda_and_one_batch() {
+        let training = |xla_state, ml_device, gradient_accumulation| TrainingSettings {
+            xla_state,
+            ml_device,
+            gradient_accumulation,
+            ..TrainingSettings::default()
+        };
+        for allowed in [DeviceRequest::Auto, DeviceRequest::Cuda(1)] {
+            assert!(capture_conflict(&training(true, allowed, 1)).is_none());
+            let accumulating = capture_conflict(&training(true, allowed, 2)).unwrap();
+            assert!(accumulating.found.contains("GRADIENT_ACCUMULATION 2"), "{accumulating:?}");
+        }
+        assert!(capture_conflict(&training(true, DeviceRequest::Cpu, 1)).unwrap().expected.contains("cpu"));
+        assert!(capture_conflict(&training(false, DeviceRequest::Cpu, 4)).is_none());
+    }
 
     #[test]
     fn heads_divide_the_width_in_multiples_of_eight() {

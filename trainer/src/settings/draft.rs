@@ -5,12 +5,12 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::check::{conflicts, not_yet};
+use super::Settings;
+use super::check::conflicts;
 use super::hints::{for_section, for_syntax, for_unknown_key, for_value, list};
 use super::keys::{Key, SECTIONS};
 use super::problem::{Origin, Problem, SettingsError};
 use super::scan::key_positions;
-use super::{ModelSettings, Settings};
 
 /// Values on their way to becoming settings.
 pub struct Draft {
@@ -131,12 +131,6 @@ impl Draft {
             self.refuse(origin, &path, key.kind.expected(), describe(&value), hint);
             return;
         }
-        if let Some(reason) = not_yet(section, name, &value) {
-            let expected = "false: not available in this version".into();
-            let hint = format!("set {path} to false; {reason} so far");
-            self.refuse(origin, &path, expected, describe(&value), hint);
-            return;
-        }
         self.values[section][name] = value;
         self.origins.insert(path, origin);
     }
@@ -157,7 +151,7 @@ impl Draft {
     pub fn finish(mut self) -> Result<Settings, SettingsError> {
         let settings: Settings =
             serde_json::from_value(self.values.take()).expect("every value was checked by its key");
-        self.add_conflicts(&settings.model);
+        self.add_conflicts(&settings);
         if self.problems.is_empty() {
             return Ok(settings);
         }
@@ -168,8 +162,8 @@ impl Draft {
         Err(SettingsError::Invalid(self.problems))
     }
 
-    fn add_conflicts(&mut self, model: &ModelSettings) {
-        for conflict in conflicts(model) {
+    fn add_conflicts(&mut self, settings: &Settings) {
+        for conflict in conflicts(settings) {
             if conflict.keys.iter().any(|&key| self.refused.contains(key)) {
                 continue;
             }

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rand::Rng;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::batches::{Ordering, Sample, Samples};
-use super::device;
+use super::captured::{Captured, Changing, Computing};
+use super::checkpoint::Tensors;
 use super::optimizer::{AdamW, clip};
 use super::precision::compute_kind;
 use super::prepare::Prepared;
 use super::seeds::Stream;
+use super::{device, flops};
 use crate::data::{self, Dataset, ImageStore, Loading, LostImage};
+use crate::native::keep_memory;
 use crate::network::{Batch, Mode, Network, NetworkConfig};
 use crate::settings::{Settings, VocabularyChoice};
 
@@ -31,16 +34,17 @@ pub struct Measured {
     pub batch_size: usize,
     /// Seconds per step.
     pub seconds: f64,
-    /// Of these: forward pass and loss.
-    pub forward: f64,
-    /// Of these: backward pass.
-    pub backward: f64,
-    /// Of these: clipping and optimizer.
-    pub update: f64,
+    /// Of these: forward pass and loss, backward pass, clipping and update; none where the step is one (XLA_STATE).
+    pub parts: Option<[f64; 3]>,
+    /// Floating-point operations that the model needs per second of these steps, padding not counted.
+    pub flops: f64,
+    /// What the device does in its best product of two matrices of the same kind.
+    pub best_flops: f64,
 }
 
-/// Times `steps` training steps after two to warm up. Report lengths are uniform between 0.2 and 1.0 of MAX_REPORT_SIZE.
+/// Times `steps` training steps after some to warm up. Report lengths are uniform between 0.2 and 1.0 of MAX_REPORT_SIZE.
 pub fn measure(settings: &Settings, vocabulary: usize, steps: usize) -> anyhow::Result<Measured> {
+    keep_memory();
     tch::set_num_threads(settings.training.threads() as i32);
     let device = device::resolve(settings.training.ml_device)?;
     let compute = compute_kind(settings.training.mixed_precision, device);
@@ -49,47 +53,87 @@ pub fn measure(settings: &Settings, vocabulary: usize, steps: usize) -> anyhow::
         VocabularyChoice::Corpus => vocabulary,
     };
     let network = Network::new(NetworkConfig::new(settings, vocabulary));
-    let training = &settings.training;
-    let flat = network.layout.initialise(training.seed, device).set_requires_grad(true);
-    let statistics = network.statistics(device);
-    let mut optimizer = AdamW::new(&flat, training.weight_decay, network.layout.decayed());
     let samples = random_samples(settings, vocabulary);
     let plans = samples.epoch(0, &Ordering::of(settings, 1));
     let batches: Vec<Batch> = plans
         .iter()
         .map(|plan| Ok(samples.assemble(plan, None)?.to_device(device)))
         .collect::<Result<_, LostImage>>()?;
+    let needed: Vec<f64> = plans
+        .iter()
+        .map(|plan| {
+            let lengths = plan.places().map(|(_, index)| samples.samples[index].tokens.len() - 1);
+            flops::of_step(&network.config.architecture, lengths)
+        })
+        .collect();
+    let (parameters, batch_size) = (network.layout.total(), settings.training.batch_size);
+    let mut bench = Bench::new(settings, network, device, compute)?;
+    // A captured step of a new shape is computed, then captured: every batch has to have come by.
+    let warm_up = if settings.training.xla_state { 3 * batches.len() } else { 2 };
     let mut times: [Vec<f64>; 4] = Default::default();
-    for step in 0..steps as u64 + 2 {
-        let batch = &batches[step as usize % batches.len()];
+    let mut rates = Vec::new();
+    for step in 0..steps + warm_up {
+        let of = step % batches.len();
         tch::manual_seed(step as i64);
-        let started = Instant::now();
-        let weights = network.layout.views(&flat.to_kind(compute));
-        let loss = network.loss(&weights, &statistics, batch, Mode::Train, training.label_smoothing);
-        synchronise(device);
-        let forward = started.elapsed().as_secs_f64();
-        let mut gradient = Tensor::run_backward(&[&loss.value], &[&flat], false, false).remove(0);
-        synchronise(device);
-        let backward = started.elapsed().as_secs_f64();
-        clip(&mut gradient, training.gradient_clip);
-        optimizer.step(&flat, &gradient, training.learning_rate, step + 1);
-        synchronise(device);
-        let total = started.elapsed().as_secs_f64();
-        if step >= 2 {
-            for (list, value) in times.iter_mut().zip([total, forward, backward - forward, total - backward]) {
+        let [seconds, forward, backward] = bench.step(&batches[of], step as u64 + 1)?;
+        if step >= warm_up {
+            for (list, value) in times.iter_mut().zip([seconds, forward, backward, seconds - forward - backward]) {
                 list.push(value);
             }
+            rates.push(needed[of] / seconds);
         }
     }
-    let [seconds, forward, backward, update] = times.map(median);
-    Ok(Measured {
-        parameters: network.layout.total(),
-        batch_size: training.batch_size,
-        seconds,
-        forward,
-        backward,
-        update,
-    })
+    let [seconds, parts @ ..] = times.map(median);
+    let parts = (!settings.training.xla_state).then_some(parts);
+    let best_flops = flops::of_matrix_product(device, compute);
+    Ok(Measured { parameters, batch_size, seconds, parts, flops: median(rates), best_flops })
+}
+
+/// A network that makes timed steps.
+struct Bench {
+    network: Network,
+    tensors: Tensors,
+    captured: Option<Captured>,
+    computing: Computing,
+    device: Device,
+    learning_rate: f64,
+}
+
+impl Bench {
+    fn new(settings: &Settings, network: Network, device: Device, kind: Kind) -> anyhow::Result<Self> {
+        let training = &settings.training;
+        let captured = training.xla_state.then(|| Captured::new(device)).transpose()?;
+        let flat = network.layout.initialise(training.seed, device).set_requires_grad(true);
+        let statistics = network.statistics(device);
+        let optimizer = AdamW::new(&flat, training.weight_decay, network.layout.decayed());
+        let tensors = Tensors { flat, statistics, optimizer, average: None };
+        let computing =
+            Computing { kind, label_smoothing: training.label_smoothing, gradient_clip: training.gradient_clip };
+        Ok(Self { network, tensors, captured, computing, device, learning_rate: training.learning_rate })
+    }
+
+    /// One step: seconds of the whole, of the forward and of the backward pass.
+    fn step(&mut self, batch: &Batch, step: u64) -> anyhow::Result<[f64; 3]> {
+        let Self { network, tensors, captured, computing, device, learning_rate } = self;
+        let started = Instant::now();
+        let so_far = || {
+            synchronise(*device);
+            started.elapsed().as_secs_f64()
+        };
+        if let Some(captured) = captured {
+            let changing = Changing { learning_rate: *learning_rate, step };
+            captured.step(network, tensors, batch, *computing, changing)?;
+            return Ok([so_far(), 0.0, 0.0]);
+        }
+        let weights = network.layout.views(&tensors.flat.to_kind(computing.kind));
+        let loss = network.loss(&weights, &tensors.statistics, batch, Mode::Train, computing.label_smoothing);
+        let forward = so_far();
+        let mut gradient = Tensor::run_backward(&[&loss.value], &[&tensors.flat], false, false).remove(0);
+        let backward = so_far();
+        clip(&mut gradient, computing.gradient_clip);
+        tensors.optimizer.step(&tensors.flat, &gradient, *learning_rate, step);
+        Ok([so_far(), forward, backward - forward])
+    }
 }
 
 /// How fast a data set's images come, with nothing done to them.

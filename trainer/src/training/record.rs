@@ -44,7 +44,7 @@ pub fn record(folder: &Path, steps: usize, out: &Path) -> anyhow::Result<()> {
     let data = Data { training, validation };
     let plans = data.training.epoch(0, &Ordering::of(&state.settings, 1));
     let (ranks, saver, saved, folder) = (Ranks::alone(), Saver::default(), Instant::now(), folder.to_path_buf());
-    let mut run = Run { state, network, tensors, device, compute, ranks, folder, saver, saved };
+    let mut run = Run { state, network, tensors, device, compute, ranks, folder, captured: None, saver, saved };
     let schedule = Schedule::new(run.training(), steps as u64);
     let (mut tensors, mut told, never) = (Vec::new(), Vec::new(), AtomicBool::new(false));
     for step in 0..steps {

@@ -10,6 +10,7 @@ use xreport_models::bundle::DRAFT_NOTICE;
 use xreport_models::text::Vocabulary;
 
 use super::average::Average;
+use super::captured::Captured;
 use super::checkpoint::{self, BEST, LAST, State, Sums, Tensors};
 use super::journal::Journal;
 use super::optimizer::AdamW;
@@ -20,6 +21,7 @@ use super::saver::Saver;
 use super::seeds::Stream;
 use super::{device, interrupt, studies, verification};
 use crate::export::{ExportOptions, export_checkpoint};
+use crate::native::keep_memory;
 use crate::network::{Network, NetworkConfig};
 use crate::plots::architecture;
 use crate::ranks::{Agreement, Ranks, say};
@@ -146,8 +148,9 @@ fn resume_with(ranks: Ranks, request: &ResumeRequest) -> anyhow::Result<()> {
     let network = Network::new(NetworkConfig::new(&state.settings, state.vocabulary.len()));
     let tensors = stored.tensors(&network, device)?;
     let compute = compute_kind(state.settings.training.mixed_precision, device);
+    let captured = capture(&state, device, ranks)?;
     let (folder, saver, saved) = (folder.clone(), Saver::default(), Instant::now());
-    let run = Run { state, network, tensors, device, compute, ranks, folder, saver, saved };
+    let run = Run { state, network, tensors, device, compute, ranks, folder, captured, saver, saved };
     if run.state.step >= run.total_steps(&prepared.data) {
         say(format!("the run is complete after {} epochs\nhint: `--epochs N` adds more", run.state.epoch));
     }
@@ -199,6 +202,7 @@ fn fresh_state(settings: Settings, vocabulary: Vocabulary, threads: usize) -> St
 
 /// Network, weights and folder of a new run.
 fn start(state: State, folder: PathBuf, device: tch::Device, ranks: Ranks) -> anyhow::Result<Run> {
+    let captured = capture(&state, device, ranks)?;
     let network = Network::new(NetworkConfig::new(&state.settings, state.vocabulary.len()));
     let seed = Stream::Weights.seed(state.settings.training.seed, &[]);
     let flat = network.layout.initialise(seed, device).set_requires_grad(true);
@@ -217,7 +221,22 @@ fn start(state: State, folder: PathBuf, device: tch::Device, ranks: Ranks) -> an
     let compute = compute_kind(state.settings.training.mixed_precision, device);
     let tensors = Tensors { flat, statistics, optimizer, average };
     let (saver, saved) = (Saver::default(), Instant::now());
-    Ok(Run { state, network, tensors, device, compute, ranks, folder, saver, saved })
+    Ok(Run { state, network, tensors, device, compute, ranks, folder, captured, saver, saved })
+}
+
+/// XLA_STATE: what captures steps, before anything is computed or written.
+fn capture(state: &State, device: tch::Device, ranks: Ranks) -> anyhow::Result<Option<Captured>> {
+    if !state.settings.training.xla_state {
+        return Ok(None);
+    }
+    if ranks.several() {
+        bail!(
+            "XLA_STATE is true, but {} processes train together: their exchange cannot be captured
+             hint: set training.XLA_STATE to false, or train in one process",
+            ranks.world()
+        );
+    }
+    Captured::new(device).map(Some)
 }
 
 /// Trains to the end (or the interruption), then exports the best state.
@@ -231,12 +250,13 @@ fn complete(mut run: Run, data: &Data, stop_after: Option<usize>) -> anyhow::Res
         ranks.world()
     );
     say(format!(
-        "{} parameters, {} of {total} steps done, training on {} with {} threads{}{}",
+        "{} parameters, {} of {total} steps done, training on {} with {} threads{}{}{}",
         run.network.layout.total(),
         run.state.step,
         if run.device == tch::Device::Cpu { "the CPU".to_owned() } else { format!("{:?}", run.device) },
         run.state.threads,
         if run.compute == Kind::BFloat16 { " in bfloat16" } else { "" },
+        if run.captured.is_some() { ", steps captured" } else { "" },
         if ranks.several() { " in each process" } else { "" }
     ));
     let stop = interrupt::flag(ranks)?;
@@ -283,6 +303,7 @@ fn complete(mut run: Run, data: &Data, stop_after: Option<usize>) -> anyhow::Res
 /// Threads of libtorch; the number decides the order of its sums, and with it the last bits. Processes of one machine
 /// divide its cores where NUM_PROCESSORS names no number, and all have as many as the one with the fewest.
 fn set_threads(settings: &Settings, ranks: Ranks) -> anyhow::Result<usize> {
+    keep_memory();
     let mut threads = settings.training.threads();
     if let (0, Some(launch)) = (settings.training.num_processors, ranks.launch()) {
         threads = (threads / launch.local_world).max(1);

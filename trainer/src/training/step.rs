@@ -10,6 +10,7 @@ use anyhow::bail;
 use tch::Tensor;
 
 use super::batches::Plan;
+use super::captured::{Changing, Computing, Found};
 use super::checkpoint::Sums;
 use super::journal::StepRecord;
 use super::memory::{largest_that_fits, within_memory};
@@ -59,6 +60,67 @@ impl Run {
         accumulated.seconds += started.elapsed().as_secs_f64();
         accumulated.stop |= passed.stop;
         Ok(())
+    }
+
+    /// XLA_STATE: the whole step at once, on one process and one batch.
+    pub fn captured_step(
+        &mut self,
+        batch: &Batch,
+        plan: &Plan,
+        data: &Data,
+        learning_rate: f64,
+    ) -> anyhow::Result<StepRecord> {
+        let started = Instant::now();
+        let step = self.state.step + 1;
+        tch::manual_seed(self.dropout_seed(step, 0) as i64);
+        let training = self.training();
+        let computing = Computing {
+            kind: self.compute,
+            label_smoothing: training.label_smoothing,
+            gradient_clip: training.gradient_clip,
+        };
+        let Self { network, tensors, captured, .. } = self;
+        let captured = captured.as_mut().expect("called with XLA_STATE alone");
+        let changing = Changing { learning_rate, step };
+        let made = within_memory(|| captured.step(network, tensors, batch, computing, changing));
+        let Ok(made) = made else {
+            self.refuse_size(plan, data)?;
+            unreachable!("a batch that does not fit ends the run");
+        };
+        let Found { loss, correct, gradient_norm } = made?;
+        let tokens = batch.targets.numel() as f64;
+        let sums = Sums { loss: loss * tokens, correct, tokens };
+        if !loss.is_finite() {
+            self.refuse(&Passed { losses: vec![loss], sums, stop: false, gradient: None }, plan, data)?;
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        Ok(self.made(&sums, 1, learning_rate, gradient_norm, plan.whole.len(), seconds))
+    }
+
+    /// Counts a step that was made.
+    fn made(
+        &mut self,
+        sums: &Sums,
+        batches: usize,
+        learning_rate: f64,
+        gradient_norm: f64,
+        images: usize,
+        seconds: f64,
+    ) -> StepRecord {
+        self.state.step += 1;
+        self.state.batch += batches;
+        self.state.running.add(sums);
+        self.state.seconds += seconds;
+        StepRecord {
+            step: self.state.step,
+            epoch: self.state.epoch + 1,
+            loss: sums.mean_loss(),
+            accuracy: sums.accuracy(),
+            learning_rate,
+            gradient_norm,
+            images,
+            seconds,
+        }
     }
 
     /// Another one for each step, each batch of it, and each process.
@@ -126,21 +188,8 @@ impl Run {
         if let Some(average) = &mut self.tensors.average {
             average.update(&self.tensors.flat, &self.tensors.statistics, step);
         }
-        self.state.step = step;
-        self.state.batch += batches;
-        self.state.running.add(&sums);
         let seconds = seconds + started.elapsed().as_secs_f64();
-        self.state.seconds += seconds;
-        Ok(Some(StepRecord {
-            step,
-            epoch: self.state.epoch + 1,
-            loss: sums.mean_loss(),
-            accuracy: sums.accuracy(),
-            learning_rate,
-            gradient_norm,
-            images,
-            seconds,
-        }))
+        Ok(Some(self.made(&sums, batches, learning_rate, gradient_norm, images, seconds)))
     }
 
     /// Ends a run whose loss is no number; the file names the batch, for whoever looks for the study that is to blame.
