@@ -17,9 +17,11 @@ export function start({ viewer: its, rows, can }) {
   at("show-looked").hidden = !able;
   at("show-looked").addEventListener("click", toggle);
   // A row keeps its map while the hand is on the radiograph, to look at it closely; whatever else is focused ends it.
-  document.addEventListener("focusin", ({ target }) => {
-    if (target.closest(".viewer")) return;
-    row = Number(target.closest("#rows [data-row]")?.dataset.row) || null;
+  document.addEventListener("focusin", () => {
+    // Not the event's target: a row is made anew when it is selected, and the old one is nowhere any more.
+    const its = document.activeElement;
+    if (its.closest(".viewer")) return;
+    row = Number(its.closest("#rows [data-row]")?.dataset.row) || null;
     draw();
   });
 }

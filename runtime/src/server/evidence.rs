@@ -40,7 +40,7 @@ impl Looker {
         if !self.is_able() || drafted_by != manifest.id {
             return Err(gone("the bundle that drafted this, with its evidence graph, expected, found another"));
         }
-        if rows.iter().all(|row| row.token_ids.is_empty()) {
+        if !rows.is_empty() && rows.iter().all(|row| row.token_ids.is_empty()) {
             return Err(gone("a record with the draft's tokens expected, found one of an older version"));
         }
         // It was let through when it was drafted.

@@ -162,7 +162,9 @@ fn an_evidence_graph_of_other_weights_is_found_out() {
     let expected = trained(&sample, &tokenizer, &preprocessing);
     let reference = verify::Reference::compute(&expected, &set, 0);
     // Of both layers' attention, and of what the first hands to the second.
-    for name in ["decoder.0.cross_attention.query.weight", "decoder.0.ffn.expand.weight", "decoder.1.self_attention.qkv.weight"] {
+    for name in
+        ["decoder.0.cross_attention.query.weight", "decoder.0.ffn.expand.weight", "decoder.1.self_attention.qkv.weight"]
+    {
         let other = Sample::swapped(name);
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("bundle");

@@ -102,6 +102,7 @@ fn judge(drawn: &BTreeMap<String, Vec<Drawn>>, rows: &BTreeMap<String, Value>, f
             "≥ 0.6",
             inside >= LEAST_IN_BOX,
         );
+        figures.inform(&format!("{}: … without the margin", kind.name), format!("{:.3}", tally.within.share()));
     }
     Ok(())
 }

@@ -81,10 +81,10 @@ pub fn drawn(boxes: &str, pixels: f64) -> Option<Vec<Drawn>> {
 }
 
 impl Drawn {
-    /// Whether a place lies in it or within the margin around it.
-    pub fn holds(&self, [x, y]: [f64; 2]) -> bool {
+    /// Whether a place lies in it or within a margin around it.
+    fn holds(&self, [x, y]: [f64; 2], margin: f64) -> bool {
         let [left, top, right, bottom] = self.edges;
-        (left - MARGIN..=right + MARGIN).contains(&x) && (top - MARGIN..=bottom + MARGIN).contains(&y)
+        (left - margin..=right + margin).contains(&x) && (top - margin..=bottom + margin).contains(&y)
     }
 }
 
@@ -145,6 +145,8 @@ pub struct Tally {
     pub on_side: Count,
     /// Peaks in a box that was drawn.
     pub in_box: Count,
+    /// Peaks in a box as it was drawn, without a margin.
+    pub within: Count,
     /// The picture's centre in one.
     pub centre: Count,
     /// Sum, over the same sentences, of the share of the picture that such boxes cover.
@@ -161,7 +163,8 @@ impl Tally {
         let sides = sides(&map.text);
         let there: Vec<&Drawn> = there.into_iter().filter(|its| its.side.is_some_and(|s| sides.contains(&s))).collect();
         let Some(first) = there.first() else { return };
-        let hit = |place: [f64; 2]| there.iter().any(|its| its.holds(place));
+        let hit = |place: [f64; 2]| there.iter().any(|its| its.holds(place, MARGIN));
+        self.within.add(there.iter().any(|its| its.holds(map.peak, 0.0)));
         self.in_box.add(hit(map.peak));
         self.centre.add(hit([0.5, 0.5]));
         let trials = (0..TRIALS * TRIALS).map(|trial| [trial % TRIALS, trial / TRIALS]);
