@@ -28,8 +28,8 @@ fn each_drafted_row_has_a_map_of_even_shares_also_after_a_restart() {
         assert!(values.len() as u64 == cells && (mean - 1.0).abs() < 0.01, "{map}");
     }
     // 300 x 280 pixels become 16 x 15 of 16 x 16: the grid is as wide as the picture, and a line higher.
-    let place = ["left", "top", "width", "height"].map(|key| evidence[key].as_f64().unwrap());
-    assert_eq!(place, [0.0, 0.0, 1.0, 16.0 / 15.0]);
+    let place = ["left", "top", "width", "height"].map(|key| &evidence[key]);
+    assert_eq!(json!(place), json!([0.0, 0.0, 1.0, 16.0 / 15.0]));
     // A row of the reader's has none, and an edited one keeps its own.
     let address = address_of(&study);
     let added = json!({"revision": 1, "after": 1, "section": null, "text": "Added."});
