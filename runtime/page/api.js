@@ -36,6 +36,8 @@ export const room = () => json(call("/api/room"));
 export const signIn = (token) => call("/api/session", asJson({ token }));
 export const list = () => json(call("/api/studies"));
 export const read = (id) => json(call(study(id)));
+/** Where the model looked for each row of a draft. */
+export const evidence = (id) => json(call(`${study(id)}/evidence`));
 export const remove = (id) => call(study(id), { method: "DELETE" });
 export const decide = (id, change) => json(call(`${study(id)}/decisions`, asJson(change)));
 export const addRow = (id, change) => json(call(`${study(id)}/rows`, asJson(change)));

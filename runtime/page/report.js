@@ -17,7 +17,7 @@ export function start({ onChange }) {
 }
 
 const closed = () => !study || Boolean(study.signature);
-const rowOf = (number) => study?.rows.find((row) => row.number === number);
+export const rowOf = (number) => study?.rows.find((row) => row.number === number);
 const element = (number) => at("rows").querySelector(`[data-row="${number}"]`);
 /** Where a row stands, from 1. */
 const place = (number) => study.rows.findIndex((row) => row.number === number) + 1;

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { at, make, say } from "./dom.js";
+import * as evidence from "./evidence.js";
 import { bind, showKeys } from "./keys.js";
 import * as report from "./report.js";
 import { Viewer } from "./viewer.js";
@@ -18,6 +19,7 @@ async function open(id) {
   opened = id;
   worklist.mark(id);
   viewer.show(null, "Loading …");
+  evidence.open(null);
   showImage(id);
   try {
     const found = await api.read(id);
@@ -38,6 +40,7 @@ async function open(id) {
 function shown(study) {
   const nowhere = document.activeElement === document.body;
   report.show(study);
+  evidence.open(study.id);
   if (nowhere) report.step(0);
 }
 
@@ -60,6 +63,7 @@ async function supply(files) {
   try {
     await api.supplyImage(id, files[0].file);
     await showImage(id);
+    if (report.current()) evidence.open(id);
     return true;
   } catch {
     return false;
@@ -107,6 +111,7 @@ async function purge() {
     opened = null;
     report.show(null);
     viewer.show(null, "The study is purged.");
+    evidence.open(null);
     worklist.mark(null);
     worklist.refresh();
   } catch (error) {
@@ -151,6 +156,7 @@ bind("K", "study before", () => worklist.step(-1), "Shift k");
 bind("w", "go to the worklist", worklist.focus);
 bind("o", "open files", () => at("files").click());
 bind("v", "go to the radiograph: arrows window, Shift and arrows move", () => at("canvas").focus());
+bind("l", "where the model looked for the row: show, hide", evidence.toggle);
 bind("+", "closer", () => viewer.zoomBy(1));
 bind("-", "further away", () => viewer.zoomBy(-1));
 bind("0", "fit", views.fit);
@@ -182,5 +188,6 @@ at("mark").textContent = room.mark;
 at("about").textContent = `${room.bundle}: ${room.notice}`;
 at("about").title = `bundle ${room.bundle_id}, ${room.variant}`;
 report.start({ onChange: worklist.refresh });
+evidence.start({ viewer, rows: report.rowOf, can: room.evidence });
 worklist.takeDrops(supply);
 worklist.start({ open, maxBytes: room.max_upload_bytes });

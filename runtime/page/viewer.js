@@ -1,4 +1,4 @@
-// The radiograph: window and level on the samples' real depth, zoom, pan.
+// The radiograph: window and level on the samples' real depth, zoom, pan; a map over it.
 //
 // The picture is drawn at the size of the screen from a pyramid of halved pictures, so that a window follows the hand even
 // on fifteen million pixels, and a small view shows averages instead of leaving pixels out.
@@ -32,6 +32,8 @@ export class Viewer {
     this.canvas = canvas;
     this.context = canvas.getContext("2d", { alpha: false });
     this.picture = null;
+    this.map = null;
+    this.over = at("looked").getContext("2d");
     this.greys = new Uint8Array(65536);
     new ResizeObserver(() => this.resized()).observe(canvas);
     canvas.addEventListener("pointerdown", (event) => this.grab(event));
@@ -76,6 +78,7 @@ export class Viewer {
     const scale = window.devicePixelRatio || 1;
     this.canvas.width = Math.max(1, Math.round(this.canvas.clientWidth * scale));
     this.canvas.height = Math.max(1, Math.round(this.canvas.clientHeight * scale));
+    Object.assign(this.over.canvas, { width: this.canvas.width, height: this.canvas.height });
     if (this.fitted) this.fit();
     else this.draw();
   }
@@ -197,6 +200,12 @@ export class Viewer {
     }
   }
 
+  /** Lays a small picture over the radiograph, where it lies told in widths and heights of it; none takes it away. */
+  look(map) {
+    this.map = map;
+    this.draw();
+  }
+
   /** Draws at most once for each frame of the screen. */
   draw() {
     if (this.waiting) return;
@@ -212,6 +221,7 @@ export class Viewer {
     context.fillStyle = "#000";
     context.fillRect(0, 0, canvas.width, canvas.height);
     this.state();
+    this.paintMap();
     if (!this.picture) return;
     this.fillGreys();
     const { levels } = this.picture;
@@ -228,6 +238,22 @@ export class Viewer {
     const target = context.createImageData(right - left, bottom - top);
     this.sample(level, target, startX + left * step, startY + top * step, step);
     context.putImageData(target, left, top);
+  }
+
+  /** On a canvas of its own: the radiograph stays what it is. */
+  paintMap() {
+    const { over, map, picture, zoom } = this;
+    over.clearRect(0, 0, over.canvas.width, over.canvas.height);
+    if (!map || !picture) return;
+    const [left, top] = [over.canvas.width / 2 - this.x * zoom, over.canvas.height / 2 - this.y * zoom];
+    const [width, height] = [picture.width * zoom, picture.height * zoom];
+    over.save();
+    over.beginPath();
+    over.rect(left, top, width, height);
+    over.clip();
+    over.imageSmoothingQuality = "high";
+    over.drawImage(map.picture, left + map.left * width, top + map.top * height, map.width * width, map.height * height);
+    over.restore();
   }
 
   /** Bilinear, between the middles of pixels. */

@@ -12,14 +12,17 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 use thiserror::Error;
+use xreport_models::bundle::{Bundle, Manifest};
 use xreport_models::image::{Admitted, Gate, Preprocessing, gate};
-use xreport_models::text::Vocabulary;
+use xreport_models::text::{Tokenizer, Vocabulary};
 
 use crate::batch::{Fingerprint, LedgerError};
-use crate::drafting::{Alternative, Draft, Drafter, Study};
+use crate::drafting::{Alternative, Draft, Drafter, Study, Words};
+use crate::evidence::{Evidence, EvidenceModel};
 use crate::inputs::{Input, Inputs, Refused};
 use crate::model::ModelError;
 use crate::output::ResultRow;
+use crate::server::rows::rows_of;
 
 /// Batches of each worker that are read ahead.
 const BATCHES_AHEAD: usize = 2;
@@ -98,6 +101,7 @@ pub struct Worker {
     drafter: Drafter,
     pool: ThreadPool,
     rows: Rows,
+    looking: Option<Looking>,
 }
 
 impl Worker {
@@ -111,7 +115,17 @@ impl Worker {
     /// With a model whose sessions use `threads` threads, as its loading does.
     pub fn new(drafter: Drafter, threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
         let rows = Rows::of(&drafter);
-        Ok(Self { drafter, pool: rayon::ThreadPoolBuilder::new().num_threads(threads).build()?, rows })
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        Ok(Self { drafter, pool, rows, looking: None })
+    }
+
+    /// From now on its rows say where the model looked; `false` where the bundle cannot tell.
+    pub fn look(&mut self, bundle: &Bundle) -> Result<bool, ModelError> {
+        let Some(model) = EvidenceModel::open(bundle, self.pool.current_num_threads())? else { return Ok(false) };
+        let (tokenizer, manifest) = (bundle.tokenizer()?, bundle.manifest().clone());
+        self.looking = Some(Looking { model, tokenizer, manifest });
+        self.rows.evidence = true;
+        Ok(true)
     }
 
     /// Its model.
@@ -122,6 +136,23 @@ impl Worker {
     /// Its threads.
     pub fn pool(&self) -> &ThreadPool {
         &self.pool
+    }
+}
+
+/// What says where drafts looked.
+#[derive(Debug)]
+struct Looking {
+    model: EvidenceModel,
+    tokenizer: Tokenizer,
+    manifest: Manifest,
+}
+
+impl Looking {
+    /// Where a draft looked on its image, as JSON.
+    fn evidence(&mut self, draft: &Draft, image: Admitted) -> Result<String, ModelError> {
+        let rows = rows_of(draft, Words { tokenizer: &self.tokenizer, manifest: &self.manifest });
+        let evidence = Evidence::of(&mut self.model, image, &rows)?;
+        Ok(serde_json::to_string(&evidence).expect("numbers and texts always serialise"))
     }
 }
 
@@ -219,7 +250,7 @@ impl Worker {
         enough: &impl Fn() -> bool,
         hand: &mut impl FnMut(Finished),
     ) -> Result<(), ModelError> {
-        let Self { drafter, pool, rows } = self;
+        let Self { drafter, pool, rows, looking } = self;
         let preprocessing = &drafter.manifest().preprocessing;
         let batch = pool.install(|| load(preprocessing, options.gate, batch));
         let (mut studies, mut admitted) = (Vec::new(), Vec::new());
@@ -229,20 +260,30 @@ impl Worker {
                     let row = ResultRow { error, ..rows.failed(task.id(), options) };
                     hand(Finished { task, file, row });
                 }
-                Ok(Admitted { pixels, concerns }) => {
-                    studies.push(Study { name: task.id().to_owned(), pixels });
-                    admitted.push(Some((task, file, gate::listed(&concerns))));
+                Ok(image) => {
+                    let warnings = gate::listed(&image.concerns);
+                    let looked_at = looking.is_some().then(|| image.clone());
+                    studies.push(Study { name: task.id().to_owned(), pixels: image.pixels });
+                    admitted.push(Some((task, file, warnings, looked_at)));
                 }
             }
         }
         let together = options.batch_size.max(1).min(studies.len());
         let mut studies = studies.into_iter();
         let mut next = || if enough() { None } else { studies.next() };
+        let mut blind = None;
         drafter.draft_all(together, &mut next, &mut |index, draft| {
-            let (task, file, warnings) = admitted[index].take().expect("every study is done once");
-            let row = ResultRow { warnings, ..rows.drafted(task.id(), draft, options) };
-            hand(Finished { task, file, row });
-        })
+            let (task, file, warnings, looked_at) = admitted[index].take().expect("every study is done once");
+            let looked = looking.as_mut().zip(looked_at).map(|(looking, image)| looking.evidence(&draft, image));
+            match looked.transpose() {
+                Ok(evidence) => {
+                    let row = ResultRow { warnings, evidence, ..rows.drafted(task.id(), draft, options) };
+                    hand(Finished { task, file, row });
+                }
+                Err(error) => blind = Some(error),
+            }
+        })?;
+        blind.map_or(Ok(()), Err)
     }
 }
 
@@ -265,6 +306,7 @@ struct Rows {
     notice: String,
     vocabulary: Vocabulary,
     alternatives: bool,
+    evidence: bool,
 }
 
 impl Rows {
@@ -276,6 +318,7 @@ impl Rows {
             notice: manifest.notice.clone(),
             vocabulary: manifest.vocabulary.clone(),
             alternatives: drafter.options().n_best > 1,
+            evidence: false,
         }
     }
 
@@ -295,6 +338,7 @@ impl Rows {
             variant: self.variant.clone(),
             token_ids: options.token_ids.then(String::new),
             log_probabilities: options.token_ids.then(String::new),
+            evidence: self.evidence.then(String::new),
             alternatives: self.alternatives.then(String::new),
             notice: self.notice.clone(),
         }

@@ -11,6 +11,7 @@ pub mod cuda_libraries;
 pub mod decoding;
 pub mod device;
 pub mod drafting;
+pub mod evidence;
 pub mod failure;
 pub mod generate;
 pub mod inputs;

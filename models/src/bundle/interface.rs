@@ -30,6 +30,10 @@ pub const TOP_IDS: &str = "top_ids";
 /// Output of the verifier: natural-log probabilities of [`TOP_IDS`], `f32 [1, N, 2]`.
 pub const TOP_LOG_PROBABILITIES: &str = "top_log_probabilities";
 
+/// Output of the evidence graph: how each token of a text shared its look out over the image tokens, `f32 [B, N, S]`,
+/// 0..=1; the mean over all heads of all layers, so that a token's shares sum to 1.
+pub const ATTENTION: &str = "attention";
+
 /// Keys of decoder layer `layer` over the image tokens, `f32 [B, heads, S, head_dims]`.
 pub fn cross_key(layer: usize) -> String {
     format!("cross_key_{layer}")
@@ -183,6 +187,26 @@ impl GraphInterface {
         let single = |spec: &TensorSpec| one(&spec.name, spec.dtype, spec.axes[1..].to_vec());
         inputs.extend(step.inputs[2..].iter().map(single));
         outputs.extend(step.outputs[4..].iter().map(single));
+        Self { inputs, outputs }
+    }
+}
+
+impl GraphInterface {
+    /// The evidence graph of an architecture: a whole text of N tokens at once, the start token first. What follows a token
+    /// does not count for it, so that shorter texts of a batch may be filled up with any token. In 32-bit floats.
+    ///
+    /// The last layer's values are no input: they decide what is said next, and not where it is looked.
+    pub fn evidence(arch: &Architecture) -> Self {
+        let text = [Axis::Symbol("B".into()), Axis::Symbol("N".into())];
+        let over_text = |name: &str, dtype, rest: &[Axis]| TensorSpec {
+            name: name.to_owned(),
+            dtype,
+            axes: text.iter().chain(rest).cloned().collect(),
+        };
+        let mut inputs = vec![over_text(INPUT_IDS, DType::I64, &[])];
+        inputs.extend(Self::encoder(arch, DType::F32).outputs);
+        inputs.pop();
+        let outputs = vec![over_text(ATTENTION, DType::F32, &[Axis::Fixed(arch.image_tokens as i64)])];
         Self { inputs, outputs }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::interface::{GraphInterface, LOGITS};
-use super::manifest::{FORMAT_VERSION, Manifest};
+use super::manifest::{EvidenceGraphs, FORMAT_VERSION, Manifest};
 use super::write::sha256_hex;
 use super::{Axis, BundleError, DType, MANIFEST, TOKENIZER};
 use crate::ngrams::NgramTable;
@@ -16,8 +16,8 @@ use crate::text::Tokenizer;
 /// A file's name inside the bundle and its verified bytes.
 pub type NamedBytes = (String, Arc<[u8]>);
 
-/// A verified bundle in memory.
-#[derive(Debug)]
+/// A verified bundle in memory. A clone has the same bytes, not a copy of them.
+#[derive(Debug, Clone)]
 pub struct Bundle {
     root: PathBuf,
     manifest: Manifest,
@@ -129,7 +129,22 @@ impl Bundle {
                 self.check_graph(verifier, &GraphInterface::verifier(arch, floats))?;
             }
         }
-        Ok(())
+        self.check_evidence()
+    }
+
+    /// Checks the graphs that say where the model looked, and that their tokens are places of the image.
+    fn check_evidence(&self) -> Result<(), BundleError> {
+        let Some(EvidenceGraphs { encoder, attention }) = &self.manifest.evidence else { return Ok(()) };
+        let arch = &self.manifest.architecture;
+        let [lines, columns] = arch.token_grid();
+        if lines * columns != arch.image_tokens {
+            return Err(BundleError::Manifest {
+                path: self.root.join(MANIFEST),
+                problem: format!("{} image tokens are no grid of {lines} x {columns}", arch.image_tokens),
+            });
+        }
+        self.check_graph(encoder, &GraphInterface::encoder(arch, DType::F32))?;
+        self.check_graph(attention, &GraphInterface::evidence(arch))
     }
 
     /// Checks one ONNX file against the bundle: id, interface as recorded and as the architecture demands, weights.

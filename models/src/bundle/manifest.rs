@@ -12,8 +12,8 @@ use crate::text::Vocabulary;
 /// The layout of bundles that this version writes, and the newest that it reads.
 ///
 /// Version 2 adds variants in other precisions than fp32 and what was measured of each; a bundle of version 1 reads as
-/// one that has only fp32 and no measures.
-pub const FORMAT_VERSION: u32 = 2;
+/// one that has only fp32 and no measures. Version 3 adds the graphs that say where the model looked.
+pub const FORMAT_VERSION: u32 = 3;
 
 /// The manifest of a bundle, as it stands in `bundle.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,9 @@ pub struct Manifest {
     /// File of the table from which tokens are guessed ahead ([`crate::ngrams`]); from format version 2 on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ngrams: Option<String>,
+    /// Where the model looked for a text; from format version 3 on, where there are 32-bit floats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<EvidenceGraphs>,
     /// Inputs and outputs of each ONNX file.
     pub graphs: BTreeMap<String, GraphInterface>,
     /// Where the model comes from.
@@ -82,6 +85,26 @@ pub struct Architecture {
     pub vocabulary: usize,
     /// Trained parameters.
     pub parameters: usize,
+}
+
+impl Architecture {
+    /// Lines and columns of the grid of image tokens, which stand line by line from the image's top left: each convolution
+    /// block halves height and width, rounding down.
+    pub fn token_grid(&self) -> [usize; 2] {
+        let blocks = u32::try_from(self.conv_channels.len()).unwrap_or(u32::MAX);
+        [self.image_height, self.image_width].map(|side| side.checked_shr(blocks).unwrap_or(0))
+    }
+}
+
+/// The graphs that say where the model looked: run once for an image and a finished text, in 32-bit floats on the CPU,
+/// whatever variant wrote the text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvidenceGraphs {
+    /// File of the encoder graph; a variant may have the same.
+    pub encoder: String,
+    /// File of the graph from a whole text to its attention over the image.
+    pub attention: String,
 }
 
 /// Decoding options stored with the model.

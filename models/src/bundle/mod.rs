@@ -16,7 +16,7 @@ mod write;
 pub use error::BundleError;
 pub use interface::{Axis, DType, GraphInterface, TensorSpec};
 pub use load::{Bundle, NamedBytes};
-pub use manifest::{Architecture, DecodingDefaults, FORMAT_VERSION, FileRecord, Manifest, Provenance};
+pub use manifest::{Architecture, DecodingDefaults, EvidenceGraphs, FORMAT_VERSION, FileRecord, Manifest, Provenance};
 pub use variant::{Agreement, ENOUGH_AGREEMENT, Precision, Provider, Variant, VariantRequest};
 pub use write::{BundleDraft, sha256_hex};
 

@@ -39,6 +39,7 @@ pub use decode::{Limits, Picture, decode, decode_picture};
 pub use error::ImageError;
 pub use gate::{Concern, Gate, GateMode, Views};
 pub use raster::Raster;
+pub use resize::Placement;
 pub use view::{GreyWindow, Radiograph};
 
 /// Raised whenever the same file may give other pixels; part of [`Preprocessing::fingerprint`].
@@ -215,7 +216,8 @@ impl Preprocessing {
             concerns.retain(Concern::refuses);
             return Err(ImageError::Refused { path: name.to_path_buf(), concerns });
         }
-        Ok(Admitted { pixels: self.apply(&raster)?, concerns })
+        let placement = self.placement([raster.width(), raster.height()]);
+        Ok(Admitted { pixels: self.apply(&raster)?, placement, concerns })
     }
 
     /// What the pixels give rise to, whatever the file was.
@@ -229,6 +231,11 @@ impl Preprocessing {
             concerns.push(Concern::Small { found, needed: [self.width, self.height] });
         }
         concerns
+    }
+
+    /// Where a picture of so many pixels, width and height, lies within the network's input.
+    pub fn placement(&self, [width, height]: [u32; 2]) -> Placement {
+        Placement::of((width, height), (self.width, self.height), self.fit)
     }
 
     /// Resizes decoded pixels: the last steps of [`load`](Self::load), for pixels from another decoder (DICOM).
@@ -246,6 +253,8 @@ impl Preprocessing {
 pub struct Admitted {
     /// H × W × C pixels, as [`Preprocessing::load`] gives them.
     pub pixels: Vec<u8>,
+    /// Where the picture lies among them.
+    pub placement: Placement,
     /// What a user should know of it.
     pub concerns: Vec<Concern>,
 }

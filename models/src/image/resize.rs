@@ -5,17 +5,31 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 
 use super::{Fit, Raster};
 
-/// Where the picture lies within the network's input, in pixels.
+/// Where the picture lies within the network's input, in pixels of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Placement {
+pub struct Placement {
+    /// First column.
     pub left: u32,
+    /// First line.
     pub top: u32,
+    /// Columns.
     pub width: u32,
+    /// Lines.
     pub height: u32,
 }
 
+impl Placement {
+    /// Of a picture of `source` pixels, width and height, in an input of `target`.
+    pub(super) fn of(source: (u32, u32), target: (u32, u32), fit: Fit) -> Self {
+        match fit {
+            Fit::Letterbox => letterbox(source, target),
+            Fit::Stretch => Self { left: 0, top: 0, width: target.0, height: target.1 },
+        }
+    }
+}
+
 /// The largest centred rectangle of the picture's aspect ratio; its short side is rounded, at least 1 pixel.
-pub(super) fn letterbox(source: (u32, u32), target: (u32, u32)) -> Placement {
+fn letterbox(source: (u32, u32), target: (u32, u32)) -> Placement {
     // Twice the value plus a half, divided: rounding to nearest in integers.
     let scaled = |value: u32, numerator: u32, denominator: u32| {
         let (value, numerator, denominator) = (u64::from(value), u64::from(numerator), u64::from(denominator));
@@ -32,10 +46,7 @@ pub(super) fn letterbox(source: (u32, u32), target: (u32, u32)) -> Placement {
 
 /// Resizes to `width` × `height`; returns H × W × C samples, row-major, u8.
 pub(super) fn resize(raster: &Raster, width: u32, height: u32, fit: Fit) -> Vec<u8> {
-    let placement = match fit {
-        Fit::Letterbox => letterbox((raster.width, raster.height), (width, height)),
-        Fit::Stretch => Placement { left: 0, top: 0, width, height },
-    };
+    let placement = Placement::of((raster.width, raster.height), (width, height), fit);
     let resized = convolve(raster, placement.width, placement.height);
     let channels = usize::from(raster.channels);
     let mut canvas = vec![0; width as usize * height as usize * channels];

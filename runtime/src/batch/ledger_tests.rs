@@ -23,6 +23,7 @@ fn row(id: &str) -> ResultRow {
         variant: "fp32-cpu".into(),
         token_ids: None,
         log_probabilities: None,
+        evidence: None,
         alternatives: None,
         notice: "draft".into(),
     }

@@ -95,6 +95,10 @@ pub struct Generate {
     /// Add the drafts' WordPiece ids and their log-probabilities to each row
     #[arg(long)]
     token_ids: bool,
+    /// Add to each row where the model looked, sentence by sentence: a JSON object of maps over the picture, see
+    /// runtime/README.md; not proof of anything. An image takes about half as long again
+    #[arg(long)]
+    evidence: bool,
     /// Guess tokens ahead from the bundle's table, with --batch-size 1; the texts do not depend on it
     #[arg(long)]
     guess_ahead: bool,
@@ -192,7 +196,15 @@ impl Generate {
         let threads = self.session(self.threads)?.resolved_threads();
         let images = if self.watch { 1 } else { images };
         let (count, each) = Worker::division(images, self.batch_size, threads);
-        let worker = |threads| anyhow::Ok(Worker::new(self.drafter(bundle, threads)?, threads)?);
+        let worker = |threads| {
+            let mut worker = Worker::new(self.drafter(bundle, threads)?, threads)?;
+            ensure!(
+                !self.evidence || worker.look(bundle)?,
+                "--evidence: a bundle that can say where it looked expected, found `{}`, which has no evidence graph\nhint: export its checkpoint again, in fp32 or int8",
+                bundle.manifest().name
+            );
+            anyhow::Ok(worker)
+        };
         let first = worker(each)?;
         if count > 1 && first.drafter().model().device() != Device::Cpu {
             // Two models at once would be one too many for a small GPU.

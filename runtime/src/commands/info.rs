@@ -62,6 +62,7 @@ fn described(manifest: &Manifest) -> String {
         ("vocabulary", format!("{} tokens", arch.vocabulary)),
         ("longest report", format!("{} tokens", manifest.decoding.max_tokens)),
         ("variants", variants.join(", ")),
+        ("evidence", if manifest.evidence.is_some() { "says where it looked" } else { "none" }.to_owned()),
         ("size", format!("{:.1} MB in {} files", bytes as f64 / 1e6, manifest.files.len())),
         ("training steps", manifest.provenance.step.to_string()),
         ("exported by", manifest.provenance.exported_by.clone()),

@@ -7,6 +7,7 @@ use clap::Args;
 use xreport_models::bundle::Bundle;
 use xreport_runtime::device::DeviceRequest;
 use xreport_runtime::drafting::Drafter;
+use xreport_runtime::evidence::EvidenceModel;
 use xreport_runtime::model::SessionOptions;
 
 /// Check every file of a bundle against its manifest, then draft one report with it.
@@ -28,6 +29,11 @@ impl Verify {
         let grey = vec![128; arch.image_height * arch.image_width * arch.image_channels];
         drafter.draft(&[&grey])?;
         println!("ok  runs on this machine ({} on cpu)", drafter.model().variant());
+        if let Some(mut evidence) = EvidenceModel::open(&bundle, 0)? {
+            let start = evidence.start();
+            evidence.attention(grey, &[vec![start]])?;
+            println!("ok  says where it looked");
+        }
         println!("bundle `{}` ({}) is whole", bundle.manifest().name, bundle.manifest().id);
         Ok(ExitCode::SUCCESS)
     }

@@ -4,6 +4,7 @@ mod ahead;
 mod buffers;
 mod decoder;
 mod encoder;
+mod evidence;
 mod features;
 mod floats;
 mod session;
@@ -17,6 +18,7 @@ use xreport_models::bundle::{Architecture, Bundle, BundleError, VariantRequest};
 
 pub use decoder::Decoder;
 pub use encoder::{Encoded, Encoder};
+pub use evidence::EvidenceModel;
 
 use crate::decoding::StepError;
 use crate::device::{Device, DeviceRequest};

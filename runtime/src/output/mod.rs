@@ -47,6 +47,9 @@ pub struct ResultRow {
     /// Natural-log probability of each of them, and of the end where it was said, separated by spaces; likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_probabilities: Option<String>,
+    /// Where the model looked, for each sentence, as a JSON object ([`crate::evidence::Evidence`]); where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
     /// The further hypotheses of a beam search, best first, as a JSON array; where they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alternatives: Option<String>,

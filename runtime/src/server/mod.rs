@@ -11,6 +11,7 @@ pub mod api;
 mod connections;
 pub mod contradictions;
 pub mod engine;
+mod evidence;
 mod images;
 pub mod mentions;
 pub mod metrics;

@@ -11,7 +11,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// Name, kind and content of each file below `/page/`.
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 10] = [
     ("room.css", CSS, include_str!("../../page/room.css")),
     ("room.js", JAVASCRIPT, include_str!("../../page/room.js")),
     ("api.js", JAVASCRIPT, include_str!("../../page/api.js")),
@@ -20,6 +20,7 @@ const FILES: [(&str, &str, &str); 9] = [
     ("viewer.js", JAVASCRIPT, include_str!("../../page/viewer.js")),
     ("report.js", JAVASCRIPT, include_str!("../../page/report.js")),
     ("keys.js", JAVASCRIPT, include_str!("../../page/keys.js")),
+    ("evidence.js", JAVASCRIPT, include_str!("../../page/evidence.js")),
     ("icon.svg", SVG, include_str!("../../page/icon.svg")),
 ];
 

@@ -54,6 +54,12 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "this failed here; the server's log says why")
     }
 
+    /// 410, for an image.
+    pub fn image_gone() -> Self {
+        let message = "the image was not kept\nhint: drop the same file again to see it; --keep-images keeps images";
+        Self::new(StatusCode::GONE, message)
+    }
+
     /// 429.
     pub fn busy(seconds: u64) -> Self {
         let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "the queue is full\nhint: try again later");

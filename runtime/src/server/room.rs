@@ -15,14 +15,16 @@ use xreport_models::bundle::Bundle;
 use xreport_models::image::{Admitted, Limits as ImageLimits, Radiograph};
 
 use super::engine::{Engine, Finished, Job, Progress};
+use super::evidence::Looker;
 use super::images::Images;
 use super::metrics::{Metrics, Now};
 use super::problem::Problem;
 use super::records::{self, Drafted, Event, Records, RecordsError, StudyRecord};
-use super::rows::rows_of;
+use super::rows::{DraftedRow, rows_of};
 use super::words::BundleWords;
 use super::{ServeError, ServeOptions, hex, random_id};
 use crate::drafting::{Draft, Drafter};
+use crate::evidence::Evidence;
 
 /// Where images lie within the records' folder.
 const IMAGES_FOLDER: &str = "images";
@@ -59,6 +61,7 @@ pub struct Room {
     pub variant: String,
     pub records: Arc<Records>,
     pub images: Images,
+    pub looker: Looker,
     pub metrics: Arc<Metrics>,
     engine: Arc<Engine<ToRecord>>,
     pending: PendingById,
@@ -97,6 +100,7 @@ impl Room {
             variant,
             records,
             images,
+            looker: Looker::of(bundle),
             metrics,
             pending,
         }))
@@ -139,7 +143,7 @@ impl Room {
             variant: self.variant.clone(),
         };
         self.hold(&study.image_sha256, file).await?;
-        let Admitted { pixels, concerns } = admitted;
+        let Admitted { pixels, concerns, .. } = admitted;
         let (progress, followed) = watch::channel(Progress::Waiting);
         let cancelled = Arc::<AtomicBool>::default();
         let pending = Pending { study: study.clone(), progress: followed, cancelled: Arc::clone(&cancelled) };
@@ -213,6 +217,17 @@ impl Room {
             Radiograph::read(&file, Path::new("image"), &ImageLimits::default()).map(Some)
         };
         in_background(read).await?.map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))
+    }
+
+    /// Where a draft looked on its image, where that is still there.
+    pub async fn evidence(self: &Arc<Self>, study: StudyRecord, rows: Vec<DraftedRow>) -> Result<Evidence, Problem> {
+        let _in_hand = self.uploads.acquire().await.map_err(|_| Problem::internal())?;
+        let room = Arc::clone(self);
+        let look = move || match room.images.get(&study.image_sha256) {
+            Some(file) => room.looker.evidence(&file, &study.bundle, &rows),
+            None => Err(Problem::image_gone()),
+        };
+        in_background(look).await?
     }
 
     fn remember(&self, study: Pending) {

@@ -51,6 +51,10 @@ pub struct DraftedRow {
     pub mean_log_probability: f64,
     /// Its tokens.
     pub tokens: usize,
+    /// These tokens, in the bundle's own numbers, with those of a heading before it; the end's is left out. Records of older
+    /// versions have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub token_ids: Vec<u32>,
     /// What lower ranked hypotheses say in its place, best first.
     pub alternatives: Vec<String>,
 }
@@ -75,10 +79,13 @@ pub fn rows_of(draft: &Draft, words: Words<'_>) -> Vec<DraftedRow> {
                 text: text.to_owned(),
                 mean_log_probability: sum / scores.len().max(1) as f64,
                 tokens: scores.len(),
+                token_ids: sequence.tokens[token..last_token.min(sequence.tokens.len())].to_vec(),
                 alternatives: Vec::new(),
             });
+            // What belongs to no sentence counts for the next.
+            token = last_token;
         }
-        (token, byte) = (last_token, last_byte);
+        byte = last_byte;
     }
     for alternative in &draft.alternatives {
         let ends = sentence_ends(&alternative.sequence.tokens, &alternative.text, words);
@@ -213,12 +220,10 @@ mod tests {
         // Tokens 0 to 6, the heading's among them.
         assert!((rows[0].mean_log_probability + 3.0).abs() < 1e-6, "{rows:?}");
         let all: usize = rows.iter().map(|row| row.tokens).sum();
-        assert_eq!(
-            all,
-            sequence("Findings: the heart is enlarged. no pneumothorax. Impression: cardiomegaly.", &bundle())
-                .log_probabilities
-                .len()
-        );
+        let whole = sequence("Findings: the heart is enlarged. no pneumothorax. Impression: cardiomegaly.", &bundle());
+        assert_eq!(all, whole.log_probabilities.len());
+        let tokens: Vec<u32> = rows.iter().flat_map(|row| row.token_ids.clone()).collect();
+        assert_eq!(tokens, whole.tokens, "together they are the draft");
     }
 
     #[test]

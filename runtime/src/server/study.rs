@@ -235,6 +235,7 @@ mod tests {
             text: text.to_owned(),
             mean_log_probability: -0.1,
             tokens: 3,
+            token_ids: vec![5, 6, 7],
             alternatives: Vec::new(),
         };
         let rows = vec![

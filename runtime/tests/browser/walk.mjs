@@ -50,6 +50,42 @@ const greys = () => page.evaluate(async () => {
   return { kinds: kinds.size, sum };
 });
 
+/** How much of the map lies over the picture. */
+const covered = () => page.evaluate(async () => {
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const canvas = document.querySelector("#looked");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let sum = 0;
+  for (let place = 3; place < data.length; place += 4) sum += data[place];
+  return sum;
+});
+
+/** Where the model looked: over the radiograph while a row has the focus, called what it is, away when it is not wanted. */
+async function looks() {
+  const { evidence } = await page.evaluate(async () => (await fetch("/api/room")).json());
+  assert.equal(await page.locator("#show-looked").isVisible(), evidence, "what the bundle cannot do is not offered");
+  if (!evidence) return;
+  await row(0).focus();
+  await page.locator("#scale").waitFor({ state: "visible" });
+  const first = await covered();
+  assert.ok(first > 0, "a map lies over the picture");
+  assert.match(await page.locator("#scale").innerText(), /not proof[^]*even share[^]*×/);
+  const [scale, mark] = [await page.locator("#scale").boundingBox(), await page.locator("#mark").boundingBox()];
+  assert.ok(scale.y > mark.y + mark.height, "the draft's mark stays in sight");
+  await row(1).focus();
+  const second = await covered();
+  assert.ok(second > 0 && second !== first, "each row has its own map");
+  await picture("looked");
+  await key("l");
+  assert.deepEqual([await covered(), await page.locator("#scale").isVisible()], [0, false]);
+  assert.equal(await page.locator("#show-looked").getAttribute("aria-pressed"), "false");
+  await page.locator("#show-looked").click();
+  assert.equal(await covered(), second, "it stays while the hand is on the radiograph");
+  await page.locator("#studies button").first().focus();
+  assert.equal(await covered(), 0, "no row has the focus");
+  await row(0).focus();
+}
+
 /** Watches, frame by frame, that nothing of the page's frame moves. */
 const watchFrame = () => page.evaluate(() => {
   const parts = ["main > section", ".foot", "#stage", ".bar", "#rows"];
@@ -118,6 +154,9 @@ async function byMouse() {
   const before = await greys();
   assert.ok(before.kinds > 100, `${before.kinds} greys`);
   await picture("draft");
+  await watchFrame();
+  await looks();
+  await frameStood();
   const box = await page.locator("#canvas").boundingBox();
   await page.mouse.move(box.x + 300, box.y + 200);
   await page.mouse.down();
@@ -210,6 +249,7 @@ async function findAgain() {
   if (walk === "keyboard") await key("w", "Enter");
   else await page.locator("#studies button", { has: page.locator("[data-state=signed]") }).click();
   await image();
+  await looks();
   const text = await checkExports(walk === "keyboard"
     ? { text: () => key("t"), json: () => key("d") }
     : { text: () => page.locator("#save-text").click(), json: () => page.locator("#save-json").click() });
@@ -231,6 +271,7 @@ async function violations() {
   await drop(RADIOGRAPH);
   await state("draft");
   await image();
+  await looks();
   await row(0).click();
   await look("draft");
   await picture("alternatives");

@@ -6,6 +6,7 @@
 
 mod browser;
 mod drafts;
+mod evidence;
 mod images;
 mod refusals;
 mod server;

@@ -49,10 +49,20 @@ pub fn demo_bundle() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo")
 }
 
+/// The tiny bundle of a format version; its texts mean nothing.
+pub fn tiny_bundle(version: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/bundles/v{version}"))
+}
+
 /// The command of a server on any free port, with its records in `folder`.
 pub fn command(folder: &Path, arguments: &[&str]) -> Command {
+    command_of(&demo_bundle(), folder, arguments)
+}
+
+/// As [`command`], with another bundle than the demo's.
+pub fn command_of(bundle: &Path, folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xreport"));
-    command.args(["serve", "--port", "0", "--device", "cpu", "--threads", "1", "--model"]).arg(demo_bundle());
+    command.args(["serve", "--port", "0", "--device", "cpu", "--threads", "1", "--model"]).arg(bundle);
     command.arg("--records").arg(folder).args(arguments).stderr(Stdio::piped()).stdout(Stdio::null());
     command
 }
@@ -64,7 +74,15 @@ pub fn folder() -> TempDir {
 
 impl Server {
     pub fn start(folder: &Path, arguments: &[&str]) -> Self {
-        let mut child = command(folder, arguments).spawn().expect("xreport starts");
+        Self::of(command(folder, arguments))
+    }
+
+    pub fn with_bundle(bundle: &Path, folder: &Path, arguments: &[&str]) -> Self {
+        Self::of(command_of(bundle, folder, arguments))
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("xreport starts");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
         let log = Arc::<Mutex<String>>::default();
         let mut address = None;

@@ -11,6 +11,7 @@ mod dicom;
 #[allow(dead_code, reason = "shared with the unit tests of `models`, which use the rest")]
 mod dicom_samples;
 mod evaluated;
+mod evidence;
 mod full_disk;
 mod generate;
 mod hostile;

@@ -60,7 +60,8 @@ fn any_byte_of_the_manifest_and_of_the_card_counts() {
 fn bytes_of_every_other_file_count() {
     let place = with_model();
     let bundle = place.path("model");
-    for file in ["encoder.onnx", "decoder.onnx", "decoder-cuda.onnx", "weights.bin", "tokenizer.json"] {
+    for file in ["encoder.onnx", "decoder.onnx", "decoder-cuda.onnx", "evidence.onnx", "weights.bin", "tokenizer.json"]
+    {
         let length = length(&bundle.join(file));
         let ends = (0..8).chain(length - 8..length).chain([length / 2]);
         refused_at(&bundle, file, ends.chain((0..length).step_by(997)), &[0x10]);
@@ -136,7 +137,7 @@ fn a_graph_of_another_bundle_is_refused_even_where_its_hash_is_entered() {
     place
         .train(&format!("init --settings settings.json --set training.SEED=9 --vocabulary {vocabulary} --out other"))
         .expect_code(0);
-    for file in ["encoder.onnx", "decoder.onnx", "decoder-cuda.onnx"] {
+    for file in ["encoder.onnx", "decoder.onnx", "decoder-cuda.onnx", "evidence.onnx"] {
         copy(&trained().bundle(), &place.path("mixed"));
         let mixed = place.path("mixed");
         fs::copy(place.path("other/bundle").join(file), mixed.join(file)).unwrap();
@@ -153,13 +154,13 @@ fn a_newer_format_is_refused_with_the_remedy() {
     let place = with_model();
     let text = place.read("model/bundle.json");
     // A newer program would seal it; a layout that is not even known must not matter.
-    reseal(&place.path("model"), |manifest| manifest["format_version"] = json!(3));
+    reseal(&place.path("model"), |manifest| manifest["format_version"] = json!(4));
     let said = refused(&place, "model", "bundle.json");
-    assert!(said.contains("format version 3, this program reads up to 2") && said.contains("update xreport"), "{said}");
+    assert!(said.contains("format version 4, this program reads up to 3") && said.contains("update xreport"), "{said}");
     place.write("model/bundle.json", r#"{"format_version": 9, "all": "else is different"}"#);
     let said = refused(&place, "model", "bundle.json");
     assert!(said.contains("format version 9"), "{said}");
-    place.write("model/bundle.json", text.replacen("\"format_version\": 2,", "", 1));
+    place.write("model/bundle.json", text.replacen("\"format_version\": 3,", "", 1));
     let said = refused(&place, "model", "bundle.json");
     assert!(said.contains("no `format_version`"), "{said}");
 }

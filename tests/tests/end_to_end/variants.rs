@@ -44,7 +44,7 @@ pub fn with_variants() -> Workplace {
 fn each_variant_states_how_closely_it_agrees() {
     let place = with_variants();
     let manifest = place.json("model/bundle.json");
-    assert_eq!(manifest["format_version"], 2);
+    assert_eq!(manifest["format_version"], 3);
     let variants = manifest["variants"].as_array().unwrap();
     let names: Vec<&str> = variants.iter().map(|variant| variant["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["fp32-cpu", "fp32-cuda", "int8-cpu", "int8-batch-cpu", "fp16-cuda"]);

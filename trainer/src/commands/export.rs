@@ -57,6 +57,9 @@ impl Export {
                 counts.said as f64 / calls as f64
             );
         }
+        if let Some(difference) = verified.largest_share_difference {
+            println!("evidence        where a text looks agrees: shares of attention within {difference:.2e}");
+        }
         if verified.variants.is_empty() {
             return Ok(());
         }

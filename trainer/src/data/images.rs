@@ -295,7 +295,7 @@ impl Making<'_> {
         let outcome = decode(&self.how.images, &study.file, &self.how.preprocessing);
         let done = decoded.fetch_add(1, Ordering::Relaxed) + 1;
         (self.progress)(done, self.total.max(done));
-        let Admitted { pixels, concerns } = outcome?;
+        let Admitted { pixels, concerns, .. } = outcome?;
         let stamp = wanted.stamp.or_else(|| Stamp::of(&self.how.images.join(&study.file)).ok());
         let stamp = stamp.ok_or_else(|| format!("`{}` vanished while it was read", study.file))?;
         let digest = Sha256::digest(&pixels).into();

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 use xreport_models::bundle::{
-    BundleDraft, DecodingDefaults, FORMAT_VERSION, GraphInterface, MODEL_CARD, Manifest, NGRAMS, Precision, Provider,
-    TOKENIZER, TensorSpec, Variant, interface,
+    BundleDraft, DecodingDefaults, EvidenceGraphs, FORMAT_VERSION, GraphInterface, MODEL_CARD, Manifest, NGRAMS,
+    Precision, Provider, TOKENIZER, TensorSpec, Variant, interface,
 };
 
 use super::{Trained, card};
@@ -13,6 +13,7 @@ use crate::network::{LayerInputs, StepForm, StepInputs, Weights, tensor_values};
 use crate::onnx::{GraphBuilder, GraphTarget, LinearForm, Value, WeightFile};
 
 const ENCODER: &str = "encoder.onnx";
+const EVIDENCE: &str = "evidence.onnx";
 const WEIGHTS: &str = "weights.bin";
 /// From how many reports together the row-wise 8-bit form is faster than the block-wise one: see models/README.md.
 const ROWS_FROM_BATCH_SIZE: usize = 2;
@@ -115,12 +116,17 @@ pub fn bundle_draft(trained: &Trained) -> BundleDraft {
             agreement: None,
         });
     }
+    // Beside an encoder in 32-bit floats, which all variants but those in 16 bits have.
+    let evidence = encoders.contains(ENCODER).then(|| EvidenceGraphs {
+        encoder: ENCODER.to_owned(),
+        attention: add(EVIDENCE, evidence(trained, &weights, &mut weight_file, &id)),
+    });
     if let Some(ngrams) = trained.ngrams {
         files.insert(NGRAMS.to_owned(), ngrams.to_json());
     }
     files.insert(WEIGHTS.to_owned(), weight_file.into_bytes());
     files.insert(TOKENIZER.to_owned(), trained.tokenizer.to_json().into_bytes());
-    let manifest = manifest(trained, id, variants, graphs);
+    let manifest = manifest(trained, id, variants, evidence, graphs);
     files.insert(MODEL_CARD.to_owned(), card::model_card(&manifest, trained.card_notes).into_bytes());
     BundleDraft { manifest, files }
 }
@@ -129,6 +135,7 @@ fn manifest(
     trained: &Trained,
     id: String,
     variants: Vec<Variant>,
+    evidence: Option<EvidenceGraphs>,
     graphs: BTreeMap<String, GraphInterface>,
 ) -> Manifest {
     let architecture = trained.network.config.architecture.clone();
@@ -143,6 +150,7 @@ fn manifest(
         vocabulary: trained.vocabulary.clone(),
         variants,
         ngrams: trained.ngrams.map(|_| NGRAMS.to_owned()),
+        evidence,
         graphs,
         provenance: trained.provenance.clone(),
         files: BTreeMap::new(),
@@ -224,6 +232,15 @@ fn verifier(
     let places = &inputs[place(&wanted.inputs, interface::PLACES)];
     let outputs = trained.network.text.emit_verifier(&mut graph, weights, places, &step_inputs(&wanted, &inputs));
     finish(graph, &outputs, &wanted, id)
+}
+
+/// Where a text looks: in 32-bit floats, whatever the variants.
+fn evidence(trained: &Trained, weights: &Weights, file: &mut WeightFile, id: &str) -> (GraphInterface, Vec<u8>) {
+    let wanted = GraphInterface::evidence(&trained.network.config.architecture);
+    let mut graph = GraphBuilder::new("evidence", GraphTarget::OPSET_20, file);
+    let inputs: Vec<Value> = wanted.inputs.iter().map(|spec| graph.input(spec)).collect();
+    let attention = trained.network.text.emit_attention(&mut graph, weights, &inputs[0], &inputs[1..]);
+    finish(graph, &[attention], &wanted, id)
 }
 
 /// The declared inputs by their parts in the step.

@@ -80,6 +80,16 @@ pub enum ExportError {
         /// What is allowed.
         bound: f64,
     },
+    /// libtorch and ONNX Runtime look at other places.
+    #[error(
+        "the evidence graph disagrees with libtorch: shares of attention differ by {difference:.2e}, at most {bound:.0e} is allowed\nhint: no bundle was written; this is a fault of the program: please report it with the checkpoint's settings"
+    )]
+    Evidence {
+        /// Largest difference.
+        difference: f64,
+        /// What is allowed.
+        bound: f64,
+    },
     /// Guessing ahead changes a text.
     #[error(
         "variant `{variant}` writes another text for check image {image} when it guesses ahead\nhint: no bundle was written; export without --ngrams, and please report it with the checkpoint's settings"

@@ -1,6 +1,7 @@
 //! Every layer's ONNX against its forward pass, over the shapes that settings can ask for; and exports that must fail.
 
 use tch::{Device, Tensor};
+use xreport_models::bundle::Bundle;
 use xreport_models::text::Vocabulary;
 
 use super::*;
@@ -38,6 +39,17 @@ impl Sample {
             *variance = Tensor::linspace(0.5, 2.0, variance.size1().unwrap(), (tch::Kind::Float, Device::Cpu));
         }
         Self { settings, network, flat, statistics, vocabulary, precisions: &[Precision::Fp32] }
+    }
+
+    /// As if two axes of a weight were swapped: the same numbers in another order.
+    fn swapped(name: &str) -> Self {
+        let sample = Self::new(&[]);
+        let spec = sample.network.layout.specs().iter().find(|spec| spec.name == name).unwrap();
+        let (offset, length) = (spec.offset as i64, spec.len() as i64);
+        let part = sample.flat.narrow(0, offset, length).flip([0]);
+        let flat = sample.flat.copy();
+        flat.narrow(0, offset, length).copy_(&part);
+        Self { flat, ..sample }
     }
 
     fn export(&self, reference: &Self) -> Result<Verified, ExportError> {
@@ -98,6 +110,7 @@ fn onnx_runtime_computes_what_libtorch_computes() {
         let sample = Sample::new(assignments);
         let verified = sample.export(&sample).unwrap_or_else(|error| panic!("{assignments:?}: {error}"));
         assert_eq!(verified.variants, ["fp32-cpu", "fp32-cuda"], "{assignments:?}");
+        assert!(verified.largest_share_difference.is_some_and(|found| found < 1e-6), "{assignments:?}: {verified:?}");
         assert!(verified.steps > 40 && verified.texts == 5, "{verified:?}");
     }
 }
@@ -134,16 +147,40 @@ fn an_export_of_other_weights_is_refused() {
     let sample = Sample::new(&[]);
     let names = ["conv.0.kernel", "image_positions", "encoder.0.attention.qkv.weight", "decoder.1.ffn.expand.weight"];
     for name in names {
-        let mut other = Sample::new(&[]);
-        let spec = other.network.layout.specs().iter().find(|spec| spec.name == name).unwrap();
-        let (offset, length) = (spec.offset as i64, spec.len() as i64);
-        // As if two axes were swapped: the same numbers in another order.
-        let part = other.flat.narrow(0, offset, length).flip([0]);
-        other.flat = other.flat.copy();
-        other.flat.narrow(0, offset, length).copy_(&part);
+        let other = Sample::swapped(name);
         assert!(tensor_values(&other.flat) != tensor_values(&sample.flat), "{name} is as it was");
         let error = other.export(&sample).expect_err(name);
         assert!(matches!(error, ExportError::Logits { .. }), "{name}: {error}");
+    }
+}
+
+#[test]
+fn an_evidence_graph_of_other_weights_is_found_out() {
+    let sample = Sample::new(&[]);
+    let (tokenizer, preprocessing) = (tokenizer().unwrap(), sample.settings.preprocessing());
+    let set = random_verification(&sample.network.config.architecture, sample.vocabulary.start(), 5, 5);
+    let expected = trained(&sample, &tokenizer, &preprocessing);
+    let reference = verify::Reference::compute(&expected, &set, 0);
+    // Of both layers' attention, and of what the first hands to the second.
+    for name in
+        ["decoder.0.cross_attention.query.weight", "decoder.0.ffn.expand.weight", "decoder.1.self_attention.qkv.weight"]
+    {
+        let other = Sample::swapped(name);
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("bundle");
+        let draft = bundle_draft(&trained(&other, &tokenizer, &preprocessing));
+        draft.write(&out, |_, _| Ok::<_, ExportError>(())).unwrap();
+        let error = reference.compare_evidence(&Bundle::load(&out).unwrap()).expect_err(name);
+        assert!(matches!(error, ExportError::Evidence { .. }), "{name}: {error}");
+    }
+}
+
+#[test]
+fn evidence_wants_an_encoder_in_32_bit_floats() {
+    for (precisions, there) in [(&[Precision::Int8][..], true), (&[Precision::Fp16], false)] {
+        let sample = Sample { precisions, ..Sample::new(&["model.EMBEDDING_DIMS=64"]) };
+        let verified = sample.export(&sample).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(verified.largest_share_difference.is_some(), there, "{precisions:?}");
     }
 }
 

@@ -10,6 +10,7 @@ use xreport_models::bundle::{Agreement, Bundle, Precision, Variant};
 use xreport_runtime::decoding::{GuessCounts, Guessing, StepModel};
 use xreport_runtime::device::{Device, DeviceRequest};
 use xreport_runtime::drafting::Drafter;
+use xreport_runtime::evidence::EvidenceModel;
 use xreport_runtime::model::{Model, ModelError, SessionOptions};
 
 use super::{ExportError, Trained};
@@ -18,6 +19,8 @@ use crate::phantoms::{Pair, observations_in, score::score};
 
 /// Largest difference of a logit that is allowed, absolute.
 const LOGIT_BOUND: f64 = 1e-4;
+/// Largest difference of a share of attention that is allowed, absolute; a token's shares sum to 1.
+const SHARE_BOUND: f64 = 1e-5;
 /// Two best tokens closer than this are a tie: either may be said.
 const TIE: f64 = 2.0 * LOGIT_BOUND;
 /// Largest error of a lower precision's logits, in percent of their spread: a wrong graph is off by about 100.
@@ -52,6 +55,8 @@ pub struct Verified {
     pub ties: usize,
     /// Variants in fp32 that were compared, all on the CPU.
     pub variants: Vec<String>,
+    /// Largest difference of a share of attention, where the bundle says where the model looked.
+    pub largest_share_difference: Option<f64>,
     /// What was measured of each variant, of whatever precision, in the manifest's order.
     pub agreements: Vec<(String, Agreement)>,
     /// How guessing ahead went, for each variant that can: the texts were the same with it and without.
@@ -143,6 +148,7 @@ impl<'a> Reference<'a> {
             texts: self.greedy.len(),
             ties: 0,
             variants: Vec::new(),
+            largest_share_difference: None,
             agreements: Vec::new(),
             guesses: Vec::new(),
         };
@@ -169,6 +175,7 @@ impl<'a> Reference<'a> {
                 verified.guesses.push((variant.name.clone(), self.compare_guessing(&bundle, variant)?));
             }
         }
+        verified.largest_share_difference = self.compare_evidence(&bundle)?;
         Ok(verified)
     }
 
@@ -203,6 +210,30 @@ impl<'a> Reference<'a> {
             }
         }
         Ok(difference)
+    }
+
+    /// How the shares of attention differ over whole reports; none where the bundle has no evidence.
+    pub(super) fn compare_evidence(&self, bundle: &Bundle) -> Result<Option<f64>, ExportError> {
+        let _no_grad = tch::no_grad_guard();
+        let Some(mut evidence) = EvidenceModel::open(bundle, 0)? else { return Ok(None) };
+        let mut largest = 0.0f64;
+        for (images, reports) in self.set.images.chunks(BATCH).zip(self.reports().chunks(BATCH)) {
+            let images = &images[..reports.len()];
+            let inputs = padded(reports).to_device(self.trained.flat.device());
+            let expected = self.trained.network.attention(&self.weights, &self.memory(images), &inputs);
+            let (found, expected) = (evidence.attention(images.concat(), reports)?, tensor_values(&expected));
+            // What stands behind a report's end is filled up in different ways.
+            let text = found.len() / reports.len();
+            let width = text / inputs.size()[1] as usize;
+            for (row, report) in reports.iter().enumerate() {
+                let place = row * text..row * text + report.len() * width;
+                largest = largest.max(largest_difference(&found[place.clone()], &expected[place]));
+            }
+        }
+        if largest > SHARE_BOUND {
+            return Err(ExportError::Evidence { difference: largest, bound: SHARE_BOUND });
+        }
+        Ok(Some(largest))
     }
 
     /// Compares greedy texts; in fp32 they may part at ties only.

@@ -110,11 +110,15 @@ impl SelfAttention {
         self.output.forward(weights, &attend(&query, &key, &value, causal))
     }
 
-    /// The whole sequence at once, without a mask, in ONNX: `f32 [B, N, D]` → `f32 [B, N, D]`.
-    pub fn emit(&self, graph: &mut GraphBuilder, weights: &Weights, x: &Value) -> Value {
+    /// The whole sequence at once in ONNX: `f32 [B, N, D]` → `f32 [B, N, D]`; `causal` as in [`SelfAttention::forward`].
+    pub fn emit(&self, graph: &mut GraphBuilder, weights: &Weights, x: &Value, causal: bool) -> Value {
         let qkv = self.qkv.emit(graph, weights, x);
         let parts = graph.split_last(&qkv, 3);
-        let context = graph.multi_head_attention(&parts[0], &parts[1], &parts[2], self.shape.heads);
+        let context = if causal {
+            graph.causal_attention(&parts[0], &parts[1], &parts[2], self.shape.heads)
+        } else {
+            graph.multi_head_attention(&parts[0], &parts[1], &parts[2], self.shape.heads)
+        };
         self.output.emit(graph, weights, &context)
     }
 
@@ -163,6 +167,21 @@ impl CrossAttention {
         self.output.forward(weights, &attend(&query, &key, &value, false))
     }
 
+    /// How each head shares the look of each token of a text `f32 [B, N, D]` out over the image tokens `f32 [B, S, D]`:
+    /// `f32 [B, heads, N, S]`, which sum to 1 over S. What [`CrossAttention::forward`] weighs its values by.
+    pub fn shares(&self, weights: &Weights, x: &Tensor, memory: &Tensor) -> Tensor {
+        let query = self.shape.split(&self.query.forward(weights, x));
+        let key = self.shape.split(&self.key_value.forward(weights, memory).chunk(2, -1)[0]);
+        let scores = query.matmul(&key.transpose(-2, -1)) / (self.shape.head_dims as f64).sqrt();
+        scores.softmax(-1, scores.kind())
+    }
+
+    /// The same in ONNX, over the image's keys as [`CrossAttention::emit_key_value`] gives them.
+    pub fn emit_shares(&self, graph: &mut GraphBuilder, weights: &Weights, x: &Value, key: &Value) -> Value {
+        let query = self.query.emit(graph, weights, x);
+        graph.attention_shares(&query, key)
+    }
+
     /// Keys and values of the image tokens in ONNX under the given names, `f32 [B, heads, S, head_dims]` each: computed
     /// once per image.
     pub fn emit_key_value(
@@ -180,7 +199,7 @@ impl CrossAttention {
         })
     }
 
-    /// One token over the image's keys and values in ONNX: `f32 [B, 1, D]` → `f32 [B, 1, D]`.
+    /// Tokens over the image's keys and values in ONNX: `f32 [B, N, D]` → `f32 [B, N, D]`.
     pub fn emit_step(
         &self,
         graph: &mut GraphBuilder,

@@ -51,10 +51,7 @@ impl TextDecoder {
 
     /// Tokens `i64 [B, T]` and image tokens `f32 [B, S, D]` → hidden states `f32 [B, T, D]`.
     pub fn hidden(&self, weights: &Weights, tokens: &Tensor, memory: &Tensor, dropout: f64) -> Tensor {
-        let table = weights.get(self.tokens);
-        let exact = table.to_kind(at_least_float(table.kind()));
-        let embedded = Tensor::embedding(&exact, tokens, -1, false, false).to_kind(table.kind());
-        let mut x = embedded + first_rows(weights.get(self.positions), tokens.size()[1]);
+        let mut x = self.embedded(weights, tokens);
         if dropout > 0.0 {
             x = x.dropout(dropout, true);
         }
@@ -62,6 +59,26 @@ impl TextDecoder {
             x = layer.forward(weights, &x, memory, dropout);
         }
         self.norm.forward(weights, &x)
+    }
+
+    /// Tokens `i64 [B, T]` with their positions → `f32 [B, T, D]`.
+    fn embedded(&self, weights: &Weights, tokens: &Tensor) -> Tensor {
+        let table = weights.get(self.tokens);
+        let exact = table.to_kind(at_least_float(table.kind()));
+        let embedded = Tensor::embedding(&exact, tokens, -1, false, false).to_kind(table.kind());
+        embedded + first_rows(weights.get(self.positions), tokens.size()[1])
+    }
+
+    /// How each of the tokens `i64 [B, T]` shares its look out over the image tokens `f32 [B, S, D]`: `f32 [B, T, S]`, the
+    /// mean over all heads of all layers, which sums to 1 over S.
+    pub fn attention(&self, weights: &Weights, tokens: &Tensor, memory: &Tensor) -> Tensor {
+        let mut x = self.embedded(weights, tokens);
+        let mut shares = Vec::new();
+        for layer in &self.layers {
+            shares.push(layer.shares(weights, &x, memory));
+            x = layer.forward(weights, &x, memory, 0.0);
+        }
+        Tensor::stack(&shares, 0).mean_dim(&[0i64, 2][..], false, None)
     }
 
     /// Hidden states `f32 [..., D]` → logits `f32 [..., V]`.
@@ -129,6 +146,26 @@ impl TextDecoder {
         let logits = self.head.emit(graph, weights, &hidden);
         let names = [interface::TOP_IDS, interface::TOP_LOG_PROBABILITIES];
         graph.best_two(&logits, names).into_iter().chain(presents).collect()
+    }
+
+    /// The evidence graph: [`TextDecoder::attention`] of tokens `i64 [B, N]` over the keys and values of the image, in layer
+    /// order as [`TextDecoder::emit_cross`] gives them; the last layer's values are not wanted.
+    pub fn emit_attention(&self, graph: &mut GraphBuilder, weights: &Weights, ids: &Value, cross: &[Value]) -> Value {
+        let [_, positions, dims] = self.shape;
+        let embedded = self.emit_embedded(graph, weights, ids);
+        let position_table = graph.weight(&[positions, dims], &weights.values(self.positions));
+        let places = graph.first_rows(&position_table, ids);
+        let mut x = Some(graph.add(&embedded, &places));
+        let mut sum: Option<Value> = None;
+        for (layer, its) in self.layers.iter().zip(cross.chunks(2)) {
+            let text = x.take().expect("every layer but the last has the image's values");
+            let (shares, next) = layer.emit_shares(graph, weights, &text, &its[0], its.get(1));
+            sum = Some(sum.map_or_else(|| shares.clone(), |sum| graph.add(&sum, &shares)));
+            x = next;
+        }
+        let layers = graph.scalar(self.layers.len() as f32);
+        let mean = graph.div(&sum.expect("a decoder has layers"), &layers);
+        graph.mean_named(&mean, 1, interface::ATTENTION)
     }
 
     fn emit_embedded(&self, graph: &mut GraphBuilder, weights: &Weights, ids: &Value) -> Value {

@@ -161,6 +161,11 @@ impl Network {
         self.text.logits(weights, &self.text.hidden(weights, inputs, memory, 0.0))
     }
 
+    /// Where a text looks, `f32 [B, T, S]`: see [`TextDecoder::attention`].
+    pub fn attention(&self, weights: &Weights, memory: &Tensor, inputs: &Tensor) -> Tensor {
+        self.text.attention(weights, inputs, memory)
+    }
+
     /// Logits of the last position for inference, `f32 [B, V]`.
     pub fn last_logits(&self, weights: &Weights, memory: &Tensor, inputs: &Tensor) -> Tensor {
         let hidden = self.text.hidden(weights, inputs, memory, 0.0);

@@ -68,7 +68,7 @@ impl EncoderLayer {
     /// The same for inference in ONNX.
     pub fn emit(&self, graph: &mut GraphBuilder, weights: &Weights, x: &Value) -> Value {
         let normed = self.attention_norm.emit(graph, weights, x);
-        let attended = self.attention.emit(graph, weights, &normed);
+        let attended = self.attention.emit(graph, weights, &normed, false);
         let x = graph.add(x, &attended);
         let normed = self.ffn_norm.emit(graph, weights, &x);
         let update = self.ffn.emit(graph, weights, &normed);
@@ -109,6 +109,32 @@ impl DecoderLayer {
         residual(&x, &self.ffn.forward(weights, &self.ffn_norm.forward(weights, &x)), dropout)
     }
 
+    /// How the heads of the cross-attention share the look of each token out, `f32 [B, heads, T, S]`, for what
+    /// [`DecoderLayer::forward`] takes, without dropout.
+    pub fn shares(&self, weights: &Weights, x: &Tensor, memory: &Tensor) -> Tensor {
+        let own = self.self_attention.forward(weights, &self.self_norm.forward(weights, x), true);
+        self.cross_attention.shares(weights, &self.cross_norm.forward(weights, &(x + own)), memory)
+    }
+
+    /// A whole text in ONNX: the shares of [`DecoderLayer::shares`], and, where the image's values are there as well as its
+    /// keys, the text for the next layer, `f32 [B, T, D]` each.
+    pub fn emit_shares(
+        &self,
+        graph: &mut GraphBuilder,
+        weights: &Weights,
+        x: &Value,
+        key: &Value,
+        value: Option<&Value>,
+    ) -> (Value, Option<Value>) {
+        let normed = self.self_norm.emit(graph, weights, x);
+        let own = self.self_attention.emit(graph, weights, &normed, true);
+        let x = graph.add(x, &own);
+        let normed = self.cross_norm.emit(graph, weights, &x);
+        let shares = self.cross_attention.emit_shares(graph, weights, &normed, key);
+        let next = value.map(|value| self.emit_from_cross(graph, weights, &x, &normed, &[key.clone(), value.clone()]));
+        (shares, next)
+    }
+
     /// Keys and values of the image tokens in ONNX, for the encoder graph's outputs.
     pub fn emit_cross_key_value(
         &self,
@@ -133,8 +159,20 @@ impl DecoderLayer {
         let own = self.self_attention.emit_step(graph, weights, &normed, cache);
         let x = graph.add(x, &own);
         let normed = self.cross_norm.emit(graph, weights, &x);
-        let attended = self.cross_attention.emit_step(graph, weights, &normed, cross);
-        let x = graph.add(&x, &attended);
+        self.emit_from_cross(graph, weights, &x, &normed, cross)
+    }
+
+    /// What is left of the layer when `normed` of `x` is to look at the image, in ONNX.
+    fn emit_from_cross(
+        &self,
+        graph: &mut GraphBuilder,
+        weights: &Weights,
+        x: &Value,
+        normed: &Value,
+        cross: &[Value; 2],
+    ) -> Value {
+        let attended = self.cross_attention.emit_step(graph, weights, normed, cross);
+        let x = graph.add(x, &attended);
         let normed = self.ffn_norm.emit(graph, weights, &x);
         let update = self.ffn.emit(graph, weights, &normed);
         graph.add(&x, &update)

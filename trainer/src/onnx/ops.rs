@@ -155,6 +155,15 @@ impl GraphBuilder<'_> {
         self.node(Node::new("Gather", &[table, indices]).int("axis", 0), table.dtype, axes)
     }
 
+    /// The first N rows of a table `[M, D]`, N being the size of `like`'s axis 1 → `[N, D]`.
+    pub fn first_rows(&mut self, table: &Value, like: &Value) -> Value {
+        let length = Node::new("Shape", &[like]).int("start", 1).int("end", 2);
+        let length = self.node(length, DType::I64, vec![Axis::Fixed(1)]);
+        let zero = self.ints(&[0]);
+        let axes = vec![like.axes[1].clone(), table.axes[1].clone()];
+        self.node(Node::new("Slice", &[table, &zero, &length, &zero]), table.dtype, axes)
+    }
+
     /// A new axis of size 1 at place `axis`.
     pub fn unsqueeze(&mut self, x: &Value, axis: i64) -> Value {
         let mut axes = x.axes.clone();
@@ -166,10 +175,46 @@ impl GraphBuilder<'_> {
     /// Attention without a mask. Query `[B, N, heads·hd]`; keys and values either `[B, S, heads·hd]` or, already
     /// split, `[B, heads, S, hd]` → `[B, N, heads·hd]`.
     pub fn multi_head_attention(&mut self, query: &Value, key: &Value, value: &Value, heads: i64) -> Value {
+        self.attention(query, key, value, heads, false)
+    }
+
+    /// As [`GraphBuilder::multi_head_attention`] of a sequence over itself, where each sees what stands before it.
+    pub fn causal_attention(&mut self, query: &Value, key: &Value, value: &Value, heads: i64) -> Value {
+        self.attention(query, key, value, heads, true)
+    }
+
+    fn attention(&mut self, query: &Value, key: &Value, value: &Value, heads: i64, causal: bool) -> Value {
         let inner = if key.rank() == 4 { key.fixed(1) * key.fixed(3) } else { key.fixed(2) };
         assert_eq!(query.fixed(-1), inner, "MultiHeadAttention of {query:?} over {key:?}");
         let node = Node::microsoft("MultiHeadAttention", &[Some(query), Some(key), Some(value)]);
-        self.node(node.int("num_heads", heads), query.dtype, query.axes.clone())
+        let node = node.int("num_heads", heads);
+        // Said only where it is wanted: the graphs of older versions are the same bytes.
+        let node = if causal { node.int("unidirectional", 1) } else { node };
+        self.node(node, query.dtype, query.axes.clone())
+    }
+
+    /// How attention shares each query's look out over the keys: query `[B, N, heads·hd]`, keys `[B, heads, S, hd]` →
+    /// `[B, heads, N, S]`, which sum to 1 over S.
+    pub fn attention_shares(&mut self, query: &Value, key: &Value) -> Value {
+        let (heads, head_dims) = (key.fixed(1), key.fixed(3));
+        let query = self.reshape(query, &[0, 0, heads, head_dims]);
+        let query = self.transpose(&query, &[0, 2, 1, 3]);
+        let key = self.transpose(key, &[0, 1, 3, 2]);
+        let mut axes = query.axes.clone();
+        axes[3] = key.axes[3].clone();
+        let scores = self.node(Node::new("MatMul", &[&query, &key]), query.dtype, axes.clone());
+        let scale = self.scalar((head_dims as f32).sqrt());
+        let scores = self.div(&scores, &scale);
+        self.node(Node::new("Softmax", &[&scores]).int("axis", -1), query.dtype, axes)
+    }
+
+    /// Mean over one axis, which goes, under a name.
+    pub fn mean_named(&mut self, x: &Value, axis: i64, name: &str) -> Value {
+        let mut axes = x.axes.clone();
+        axes.remove(axis as usize);
+        let axis = self.ints(&[axis]);
+        let node = Node::new("ReduceMean", &[x, &axis]).int("keepdims", 0);
+        self.node_with_outputs(node, vec![(Some(name), x.dtype, axes)]).remove(0)
     }
 
     /// One token's attention over its cache, GroupQueryAttention with packed `[B, 1, 3·heads·hd]` → `[B, 1, heads·hd]`.

@@ -53,6 +53,7 @@ const HEADERS: [(HeaderName, &str); 7] = [
         studies::remove,
         studies::image,
         studies::supply_image,
+        studies::evidence,
         follow::events,
         reports::decide,
         reports::add,
@@ -78,6 +79,7 @@ pub fn router(room: Arc<Room>, access: Arc<Access>) -> Router {
         .route("/api/studies", get(studies::list).post(studies::submit))
         .route("/api/studies/{id}", get(studies::read).delete(studies::remove))
         .route("/api/studies/{id}/image", get(studies::image).put(studies::supply_image))
+        .route("/api/studies/{id}/evidence", get(studies::evidence))
         .route("/api/studies/{id}/events", get(follow::events))
         .route("/api/studies/{id}/decisions", post(reports::decide))
         .route("/api/studies/{id}/rows", post(reports::add))

@@ -38,6 +38,8 @@ pub struct RoomInfo {
     max_upload_bytes: usize,
     /// Whether images are kept when the server ends.
     keeps_images: bool,
+    /// Whether the bundle can say where the model looked.
+    evidence: bool,
     /// Records older than so many days are purged.
     keep_days: Option<u32>,
 }
@@ -55,6 +57,7 @@ pub async fn room(State(room): State<Arc<Room>>) -> Json<RoomInfo> {
         mark: DRAFT_MARK,
         max_upload_bytes: room.options.limits.upload_bytes,
         keeps_images: room.options.keep_images,
+        evidence: room.looker.is_able(),
         keep_days: room.options.keep_days,
     })
 }

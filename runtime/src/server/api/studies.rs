@@ -15,10 +15,11 @@ use xreport_models::image::Radiograph;
 use super::super::engine::Progress;
 use super::super::hex;
 use super::super::problem::Problem;
-use super::super::records::StudyRecord;
+use super::super::records::{Drafted, Event, Recorded, StudyRecord};
 use super::super::room::{Pending, Room, in_background};
 use super::super::study::Study;
 use super::{Id, follow};
+use crate::evidence::Evidence;
 
 /// Studies on the worklist, at most.
 const ON_THE_LIST: u32 = 500;
@@ -168,15 +169,20 @@ pub async fn study(room: Arc<Room>, id: String) -> Result<Study, Problem> {
 
 /// As [`study`], where waiting for a disk is allowed.
 pub fn stored(room: &Room, id: &str) -> Result<Study, Problem> {
-    let Some((record, trail)) = room.records.read(id)? else {
-        let purged = room.records.was_purged(id)?;
-        return Err(if purged {
-            Problem::new(StatusCode::GONE, "this study has been purged")
-        } else {
-            Problem::not_found()
-        });
-    };
+    let (record, trail) = recorded(room, id)?;
     Study::of(record, &trail).ok_or_else(Problem::internal)
+}
+
+/// A study's record and trail.
+fn recorded(room: &Room, id: &str) -> Result<(StudyRecord, Vec<Recorded>), Problem> {
+    if let Some(found) = room.records.read(id)? {
+        return Ok(found);
+    }
+    Err(if room.records.was_purged(id)? {
+        Problem::new(StatusCode::GONE, "this study has been purged")
+    } else {
+        Problem::not_found()
+    })
 }
 
 /// Purges a study: its draft, its trail and, where no other study shows it, its image. One that is under way is given up.
@@ -199,8 +205,7 @@ pub async fn remove(State(room): State<Arc<Room>>, Id(id): Id) -> Result<StatusC
 pub async fn image(State(room): State<Arc<Room>>, Id(id): Id) -> Result<Response, Problem> {
     let sha256 = image_of(&room, id).await?;
     let Some(picture) = room.radiograph(sha256).await? else {
-        let message = "the image was not kept\nhint: drop the same file again to see it; --keep-images keeps images";
-        return Err(Problem::new(StatusCode::GONE, message));
+        return Err(Problem::image_gone());
     };
     let Radiograph { width, height, samples, bits, slope, intercept, window, inverted } = picture;
     let about = serde_json::json!({
@@ -229,6 +234,22 @@ pub async fn supply_image(State(room): State<Arc<Room>>, Id(id): Id, body: Body)
     }
     room.hold(&expected, file).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Where the model looked while it drafted: a map over the image for each row of the draft, made when it is asked for. What
+/// a reader adds or writes anew has none of its own.
+#[utoipa::path(
+    get, path = "/api/studies/{id}/evidence", params(("id" = String, Path)),
+    responses((status = 200, body = Evidence), (status = 401, body = Problem), (status = 404, body = Problem), (status = 410, body = Problem, description = "The image was not kept, or another bundle or an older version drafted it"), (status = 422, body = Problem, description = "The image cannot be read"))
+)]
+pub async fn evidence(State(room): State<Arc<Room>>, Id(id): Id) -> Result<Json<Evidence>, Problem> {
+    let records = Arc::clone(&room);
+    let read = move || recorded(&records, &id);
+    let (record, trail) = in_background(read).await??;
+    let Some(Event::Drafted(Drafted { rows, .. })) = trail.into_iter().next().map(|first| first.event) else {
+        return Err(Problem::internal());
+    };
+    Ok(Json(room.evidence(record, rows).await?))
 }
 
 async fn image_of(room: &Arc<Room>, id: String) -> Result<String, Problem> {

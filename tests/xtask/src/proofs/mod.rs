@@ -13,6 +13,7 @@ mod checkpoints;
 mod decode_peer;
 mod decode_peers;
 pub mod deps;
+mod evidence;
 mod figures;
 mod guess_ahead;
 mod loss_parity;
@@ -154,6 +155,11 @@ const PROOFS: &[Proof] = &[
         name: "radiographs",
         about: "trained on real radiographs, the deployed texts tell pneumonia from its absence [--corpus DIR] [--draws N]",
         run: radiographs::run,
+    },
+    Proof {
+        name: "evidence",
+        about: "where the model looked for a finding is where it was drawn [--samples N] [--seed S] [--bundle DIR]",
+        run: evidence::run,
     },
     Proof {
         name: "validate",
