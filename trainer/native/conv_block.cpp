@@ -30,6 +30,21 @@ constexpr int64_t RUN = 128;
 // Parts of an image whose sums are taken apart.
 constexpr int64_t BANDS = 8;
 
+// The processes that share a batch, of which this one has a part; none where `call` is null.
+struct Others {
+  SumInPlace call;
+  void* context;
+  // Images of the whole batch.
+  int64_t images;
+
+  // Adds up numbers over all processes.
+  void add_up(std::vector<double>& numbers) const {
+    if (call == nullptr) return;
+    auto tensor = at::from_blob(numbers.data(), {static_cast<int64_t>(numbers.size())}, at::kDouble);
+    TORCH_CHECK(call(context, &tensor) == 0, "the processes of this training could not add up a tensor");
+  }
+};
+
 struct Size {
   int64_t images, height, width, channels;
 
@@ -198,13 +213,13 @@ enum Coefficient { FACTOR, OFFSET, MEAN, INVERSE };
 template <typename T>
 struct Kernel {
   static Tensor coefficients(
-      const T* x, const Size& size, const float* scale, const float* shift, float* running_mean,
-      float* running_variance, double momentum, double epsilon) {
+      const T* x, const Size& size, const Others& others, const float* scale, const float* shift,
+      float* running_mean, float* running_variance, double momentum, double epsilon) {
     const int64_t channels = size.channels, row = size.width * channels;
     // Distances from a value of the channel lose no digits in the square, wherever its mean lies.
     std::vector<float> origin(channels);
     for (int64_t c = 0; c < channels; ++c) origin[c] = wide(x[c]);
-    const auto total = sums(size, size.height, [&](int64_t image, int64_t from, int64_t to, double* sum) {
+    auto total = sums(size, size.height, [&](int64_t image, int64_t from, int64_t to, double* sum) {
       std::vector<float> run(2 * channels, 0.0f);
       const T* rows = x + (image * size.height + from) * row;
       for (int64_t done = 0, pixels = (to - from) * size.width; done < pixels; done += RUN) {
@@ -213,12 +228,20 @@ struct Kernel {
         flush(run, sum);
       }
     });
-    const double count = static_cast<double>(size.pixels());
+    // Each process has an origin of its own: sums are exchanged about zero, in which doubles lose nothing.
+    const double own = static_cast<double>(size.pixels());
+    for (int64_t c = 0; c < channels; ++c) {
+      const double distances = total[c], o = origin[c];
+      total[c] = distances + own * o;
+      total[channels + c] += 2.0 * o * distances + own * o * o;
+    }
+    others.add_up(total);
+    const double count = static_cast<double>(others.images * size.height * size.width);
     auto result = at::empty({4, channels}, at::kFloat);
     float* out = result.data_ptr<float>();
     for (int64_t c = 0; c < channels; ++c) {
-      const double distance = total[c] / count, mean = origin[c] + distance;
-      const double variance = std::max(total[channels + c] / count - distance * distance, 0.0);
+      const double mean = total[c] / count;
+      const double variance = std::max(total[channels + c] / count - mean * mean, 0.0);
       const double inverse = 1.0 / std::sqrt(variance + epsilon), factor = scale[c] * inverse;
       out[FACTOR * channels + c] = static_cast<float>(factor);
       out[OFFSET * channels + c] = static_cast<float>(shift[c] - mean * factor);
@@ -290,9 +313,11 @@ Size size_of(const Tensor& x) { return {x.size(0), x.size(2), x.size(3), x.size(
 struct NormPoolRelu : torch::autograd::Function<NormPoolRelu> {
   static Tensor forward(
       AutogradContext* saved, const Tensor& x, const Tensor& scale, const Tensor& shift, const Tensor& running_mean,
-      const Tensor& running_variance, double momentum, double epsilon) {
+      const Tensor& running_variance, double momentum, double epsilon, int64_t call, int64_t context,
+      int64_t images) {
     const auto input = x.contiguous(at::MemoryFormat::ChannelsLast);
     const Size size = size_of(input);
+    const Others others = others_of(call, context, images);
     TORCH_CHECK(size.pooled_height() > 0 && size.pooled_width() > 0, "an image of at least 2 × 2 pixels expected");
     const auto scales = scale.contiguous(), shifts = shift.contiguous();
     auto y = at::empty(
@@ -303,12 +328,19 @@ struct NormPoolRelu : torch::autograd::Function<NormPoolRelu> {
     for_kind(input, [&](auto* kind) {
       using T = std::remove_pointer_t<decltype(kind)>;
       coefficients = Kernel<T>::coefficients(
-          data<T>(input), size, data<float>(scales), data<float>(shifts), data<float>(running_mean),
+          data<T>(input), size, others, data<float>(scales), data<float>(shifts), data<float>(running_mean),
           data<float>(running_variance), momentum, epsilon);
       Kernel<T>::pool(data<T>(input), size, data<float>(coefficients), data<T>(chosen), data<T>(y));
     });
     saved->save_for_backward({input, chosen, y, coefficients});
+    saved->saved_data["call"] = call;
+    saved->saved_data["context"] = context;
+    saved->saved_data["images"] = images;
     return y;
+  }
+
+  static Others others_of(int64_t call, int64_t context, int64_t images) {
+    return {reinterpret_cast<SumInPlace>(call), reinterpret_cast<void*>(context), images};
   }
 
   static variable_list backward(AutogradContext* saved, variable_list gradients) {
@@ -316,30 +348,40 @@ struct NormPoolRelu : torch::autograd::Function<NormPoolRelu> {
     const auto &x = kept[0], &chosen = kept[1], &y = kept[2], &coefficients = kept[3];
     const auto gradient = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
     const Size size = size_of(x);
+    auto& data_saved = saved->saved_data;
+    const Others others =
+        others_of(data_saved["call"].toInt(), data_saved["context"].toInt(), data_saved["images"].toInt());
     const int64_t channels = size.channels;
     const float* known = data<float>(coefficients);
     auto to_x = at::empty_like(x, x.options(), at::MemoryFormat::ChannelsLast);
     auto to_scale = at::empty({channels}, at::kFloat), to_shift = at::empty({channels}, at::kFloat);
     for_kind(x, [&](auto* kind) {
       using T = std::remove_pointer_t<decltype(kind)>;
-      const auto sums = Kernel<T>::gradient_sums(
+      auto sums = Kernel<T>::gradient_sums(
           data<T>(gradient), data<T>(y), data<T>(chosen), size, known + MEAN * channels);
+      for (int64_t c = 0; c < channels; ++c) {
+        // Gradients of weights are added up over the processes elsewhere.
+        const double inverse = known[INVERSE * channels + c];
+        data<float>(to_scale)[c] = static_cast<float>(sums[channels + c] * inverse);
+        data<float>(to_shift)[c] = static_cast<float>(sums[c]);
+      }
+      others.add_up(sums);
       std::vector<float> slope(channels), shift(channels);
-      const double count = static_cast<double>(size.pixels());
+      const double count = static_cast<double>(others.images * size.height * size.width);
       for (int64_t c = 0; c < channels; ++c) {
         const double factor = known[FACTOR * channels + c], mean = known[MEAN * channels + c];
         const double inverse = known[INVERSE * channels + c];
         const double by_variance = inverse * inverse * sums[channels + c] / count;
         slope[c] = static_cast<float>(-factor * by_variance);
         shift[c] = static_cast<float>(factor * (by_variance * mean - sums[c] / count));
-        data<float>(to_scale)[c] = static_cast<float>(sums[channels + c] * inverse);
-        data<float>(to_shift)[c] = static_cast<float>(sums[c]);
       }
       Kernel<T>::spread(
           data<T>(x), data<T>(gradient), data<T>(y), data<T>(chosen), size, known + FACTOR * channels, slope.data(),
           shift.data(), data<T>(to_x));
     });
-    return {to_x, to_scale, to_shift, Tensor(), Tensor(), Tensor(), Tensor()};
+    variable_list all(10);
+    all[0] = to_x, all[1] = to_scale, all[2] = to_shift;
+    return all;
   }
 };
 
@@ -348,13 +390,16 @@ struct NormPoolRelu : torch::autograd::Function<NormPoolRelu> {
 extern "C" {
 
 // x `[B, C, H, W]`, float or bfloat16 → `[B, C, H/2, W/2]`, channels-last; scale, shift and the running statistics, which
-// are updated, `f32 [C]`. Differentiable in x, scale and shift.
+// are updated, `f32 [C]`. Differentiable in x, scale and shift. `images`: of the whole batch, whose parts other processes
+// have where `call` is not null; it adds up over them, with `context`, forward and backward.
 int xreport_norm_pool_relu(
     const at::Tensor* x, const at::Tensor* scale, const at::Tensor* shift, const at::Tensor* running_mean,
-    const at::Tensor* running_variance, double momentum, double epsilon, at::Tensor** y, char** message) {
+    const at::Tensor* running_variance, double momentum, double epsilon, SumInPlace call, void* context, int64_t images,
+    at::Tensor** y, char** message) {
   return guarded(message, [&] {
-    *y = new at::Tensor(
-        NormPoolRelu::apply(*x, *scale, *shift, *running_mean, *running_variance, momentum, epsilon));
+    *y = new at::Tensor(NormPoolRelu::apply(
+        *x, *scale, *shift, *running_mean, *running_variance, momentum, epsilon, reinterpret_cast<int64_t>(call),
+        reinterpret_cast<int64_t>(context), images));
     return DONE;
   });
 }

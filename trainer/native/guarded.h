@@ -11,6 +11,9 @@
 
 namespace {
 
+// Adds up the tensor in place over all processes; 0 when it is done.
+using SumInPlace = int (*)(void* context, void* tensor);
+
 constexpr int DONE = 0, TIMED_OUT = 1, FAILED = 2;
 
 char* copied(const char* text) {

@@ -18,9 +18,6 @@
 
 namespace {
 
-// Adds up the tensor in place over all processes; 0 when it is done.
-using SumInPlace = int (*)(void* context, at::Tensor* tensor);
-
 struct Sum : torch::autograd::Function<Sum> {
   static at::Tensor over_all(const at::Tensor& own, int64_t call, int64_t context) {
     auto sum = own.detach().clone(at::MemoryFormat::Contiguous);

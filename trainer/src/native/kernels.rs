@@ -1,11 +1,11 @@
 //! Training on the CPU: what `native/conv_block.cpp` and `native/adamw.cpp` compute, and where its tensors lie.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 
 use tch::Tensor;
 
-use super::{RawTensor, checked};
+use super::{RawTensor, SumOver, checked};
 
 unsafe extern "C" {
     fn xreport_keep_memory();
@@ -17,6 +17,9 @@ unsafe extern "C" {
         running_variance: *const RawTensor,
         momentum: f64,
         epsilon: f64,
+        call: Option<extern "C" fn(*mut c_void, *mut RawTensor) -> c_int>,
+        context: *mut c_void,
+        images: i64,
         y: *mut *mut RawTensor,
         message: *mut *mut c_char,
     ) -> c_int;
@@ -63,6 +66,8 @@ pub struct BatchNorm<'a> {
     pub momentum: f64,
     /// Added to the variance.
     pub epsilon: f64,
+    /// Where other processes have parts of the batch: how to add up over them, and the images of all.
+    pub shared: Option<(SumOver, usize)>,
 }
 
 /// Batch normalisation in training, 2×2 max pooling and ReLU at once: `[B, C, H, W]`, float or bfloat16 on the CPU →
@@ -73,10 +78,25 @@ pub struct BatchNorm<'a> {
 pub fn norm_pool_relu(x: &Tensor, norm: &BatchNorm) -> Tensor {
     let raw = |tensor: &Tensor| tensor.as_ptr().cast::<RawTensor>();
     let [scale, shift, mean, variance] = [norm.scale, norm.shift, norm.running_mean, norm.running_variance].map(raw);
-    let mut y = null_mut();
+    let (over, images) = norm.shared.map_or((None, x.size()[0]), |(over, images)| (Some(over), images as i64));
+    let (call, context) = over.map_or((None, null_mut()), |over| (Some(over.call), over.context));
+    let (momentum, epsilon, mut y) = (norm.momentum, norm.epsilon, null_mut());
     // SAFETY: the tensors are alive during the call; what the graph keeps it counts as its own.
     let done = checked(|message| unsafe {
-        xreport_norm_pool_relu(raw(x), scale, shift, mean, variance, norm.momentum, norm.epsilon, &raw mut y, message)
+        xreport_norm_pool_relu(
+            raw(x),
+            scale,
+            shift,
+            mean,
+            variance,
+            momentum,
+            epsilon,
+            call,
+            context,
+            images,
+            &raw mut y,
+            message,
+        )
     });
     if let Err(said) = done {
         panic!("{said}");
@@ -169,6 +189,7 @@ mod tests {
                 running_variance: &variance,
                 momentum: 0.1,
                 epsilon: 1e-5,
+                shared: None,
             };
             let y = if fused {
                 norm_pool_relu(&x, &norm)
@@ -261,6 +282,7 @@ mod tests {
                 running_variance: &variance,
                 momentum: 0.1,
                 epsilon: 1e-5,
+                shared: None,
             };
             let y = norm_pool_relu(&x, &norm);
             let gradient = Tensor::run_backward(&[(&y * &y).sum(Kind::Float)], &[&x], true, false).remove(0);

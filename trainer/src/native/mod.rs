@@ -175,18 +175,30 @@ pub trait SumInPlace: Sync {
     fn sum_in_place(&self, tensor: &mut Tensor) -> Result<(), ()>;
 }
 
+/// How our C++ adds up over all processes: a function and what it is called with. It keeps a pointer to a reference that
+/// outlives every backward pass: hence `'static`.
+#[derive(Debug, Clone, Copy)]
+pub struct SumOver {
+    call: extern "C" fn(*mut c_void, *mut RawTensor) -> c_int,
+    context: *mut c_void,
+}
+
+impl SumOver {
+    /// By `over`.
+    pub fn new<S: SumInPlace>(over: &'static S) -> Self {
+        Self { call: call_back::<S>, context: std::ptr::from_ref(over).cast_mut().cast() }
+    }
+}
+
 /// The sum of `own` over all processes, differentiable: going back, gradients are added up in the same way.
-///
-/// The graph keeps a pointer to `over`, a reference that outlives every backward pass through the result: hence `'static`.
 ///
 /// # Panics
 /// Where `over` fails, as tch's own functions do. So does a backward pass.
-pub fn differentiable_sum<S: SumInPlace>(own: &Tensor, over: &'static S) -> Tensor {
-    let context = std::ptr::from_ref(over).cast_mut().cast();
+pub fn differentiable_sum(own: &Tensor, over: SumOver) -> Tensor {
     let mut sum = null_mut();
-    // SAFETY: the tensor is alive; `context` is what `call_back::<S>` casts it to, and lives for ever.
+    // SAFETY: the tensor is alive; `context` is what `call` casts it to, and lives for ever.
     let done =
-        checked(|message| unsafe { xreport_sum(own.as_ptr().cast(), call_back::<S>, context, &raw mut sum, message) });
+        checked(|message| unsafe { xreport_sum(own.as_ptr().cast(), over.call, over.context, &raw mut sum, message) });
     if let Err(said) = done {
         panic!("{said}");
     }
@@ -196,7 +208,7 @@ pub fn differentiable_sum<S: SumInPlace>(own: &Tensor, over: &'static S) -> Tens
 
 extern "C" fn call_back<S: SumInPlace>(context: *mut c_void, tensor: *mut RawTensor) -> c_int {
     let work = || {
-        // SAFETY: `differentiable_sum` has made it from a reference that lives for ever.
+        // SAFETY: `SumOver::new` has made it from a reference that lives for ever.
         let over = unsafe { &*context.cast_const().cast::<S>() };
         // SAFETY: the shim hands over a tensor that is alive during the call; the clone shares its memory.
         let mut tensor = unsafe { Tensor::clone_from_ptr(tensor.cast()) };
@@ -262,12 +274,12 @@ mod tests {
     #[test]
     fn a_sum_is_gone_back_through_as_a_sum() {
         let x = Tensor::from_slice(&[1.0f64, -2.0]).set_requires_grad(true);
-        let sum = differentiable_sum(&(&x * 3.0), &Twice);
+        let sum = differentiable_sum(&(&x * 3.0), SumOver::new(&Twice));
         assert_eq!(Vec::<f64>::try_from(&sum.detach()).expect("one axis"), [6.0, -12.0]);
         let gradient = Tensor::run_backward(&[(&sum * &sum).sum(Kind::Double)], &[&x], false, false).remove(0);
         // d(s²)/ds = 2 s, twice for two processes, and 3 for each x.
         assert_eq!(Vec::<f64>::try_from(&gradient).expect("one axis"), [72.0, -144.0]);
-        let failed = catch_unwind(|| differentiable_sum(&Tensor::from_slice(&[1.0f64]), &Fails));
+        let failed = catch_unwind(|| differentiable_sum(&Tensor::from_slice(&[1.0f64]), SumOver::new(&Fails)));
         let panic = failed.expect_err("it fails");
         assert!(panic.downcast_ref::<String>().is_some_and(|said| said.contains("could not add up a tensor")));
     }

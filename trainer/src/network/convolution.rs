@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::parameters::{Init, ParameterId, ParameterLayout, Weights, tensor_values};
 use super::{Mode, at_least_float};
-use crate::native::{BatchNorm, norm_pool_relu};
+use crate::native::{BatchNorm, SumOver, norm_pool_relu};
 use crate::onnx::{GraphBuilder, Value};
 
 /// Added to the variance.
@@ -36,6 +36,8 @@ pub struct RunningStatistics {
 pub struct SharedBatch<'a> {
     /// Adds up an `f64` tensor over all processes; differentiable.
     pub sum: &'a dyn Fn(&Tensor) -> Tensor,
+    /// The same for the kernel that computes on the CPU; without it libtorch's own functions do.
+    pub over: Option<SumOver>,
     /// Images of this part over those of the batch.
     pub share: f64,
     /// Images of the batch.
@@ -119,11 +121,15 @@ impl ConvBlock {
         // Statistics and affine part stay in float where the rest computes in bfloat16.
         let [scale, shift] = [self.scale, self.shift].map(|id| weights.get(id).to_kind(mean.kind()));
         let x = x.conv2d(&kernel, None::<&Tensor>, [1, 1], [1, 1], [1, 1], 1);
-        if matches!(mode, Mode::Train) && x.device() == Device::Cpu {
+        let shared = match mode {
+            Mode::TrainShared(batch) => batch.over.map(|over| (over, batch.images)),
+            Mode::Train | Mode::Infer => None,
+        };
+        if x.device() == Device::Cpu && (matches!(mode, Mode::Train) || shared.is_some()) {
             let (scale, shift) = (&scale, &shift);
             let (running_mean, running_variance) = (mean, variance);
             let (momentum, epsilon) = (MOMENTUM, EPSILON);
-            let norm = BatchNorm { scale, shift, running_mean, running_variance, momentum, epsilon };
+            let norm = BatchNorm { scale, shift, running_mean, running_variance, momentum, epsilon, shared };
             return norm_pool_relu(&x, &norm);
         }
         let x = match mode {
@@ -229,7 +235,7 @@ mod tests {
             let other = own_sums(&parts[1 - index]);
             let sum = |own: &Tensor| own + &other;
             let share = part.size()[0] as f64 / 5.0;
-            let mode = Mode::TrainShared(SharedBatch { sum: &sum, share, images: 5 });
+            let mode = Mode::TrainShared(SharedBatch { sum: &sum, over: None, share, images: 5 });
             let statistics = if index == 0 { &shared } else { &RunningStatistics::new(&[3], Device::Cpu) };
             found.push(block.forward(&weights, statistics, part, mode));
         }

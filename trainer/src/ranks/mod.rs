@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tch::Tensor;
 
-use crate::native;
+use crate::native::{self, SumOver};
 
 pub use agreement::Agreement;
 pub use error::RanksError;
@@ -122,12 +122,17 @@ impl Ranks {
         self.group.map_or(Ok(()), |group| group.sum(tensor))
     }
 
+    /// How our C++ adds up over all ranks; none for one alone.
+    pub fn sum_over(&self) -> Option<SumOver> {
+        self.group.map(SumOver::new)
+    }
+
     /// The sum of `own` over all ranks, differentiable.
     ///
     /// # Panics
     /// Where the ranks cannot exchange it; [`Ranks::guarded`] makes an error of the panic.
     pub fn differentiable_sum(&self, own: &Tensor) -> Tensor {
-        self.group.map_or_else(|| own.shallow_clone(), |group| native::differentiable_sum(own, group))
+        self.sum_over().map_or_else(|| own.shallow_clone(), |over| native::differentiable_sum(own, over))
     }
 
     /// Runs `pass`, in which tensors are added up over the ranks: where that fails, libtorch's panic becomes an error.

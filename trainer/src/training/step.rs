@@ -236,7 +236,8 @@ impl<'a> Part<'a> {
         if !self.ranks.several() {
             return Mode::Train;
         }
-        Mode::TrainShared(SharedBatch { sum, share: self.plan.share(), images: self.plan.whole.len() })
+        let (share, images) = (self.plan.share(), self.plan.whole.len());
+        Mode::TrainShared(SharedBatch { sum, over: self.ranks.sum_over(), share, images })
     }
 
     /// What this process adds to the mean loss of the batch: its own mean, by its share of the targets.
