@@ -18,6 +18,7 @@ const BUNDLE: [&str; 7] = [
     "decoder-cuda.onnx",
     "decoder.onnx",
     "encoder.onnx",
+    "evidence.onnx",
     "tokenizer.json",
     "weights.bin",
 ];
