@@ -12,12 +12,13 @@ use crate::watched::{metrics, steps};
 use crate::workplace::{Workplace, tiny_settings};
 
 /// Files of every bundle.
-const BUNDLE: [&str; 7] = [
+const BUNDLE: [&str; 8] = [
     "MODEL_CARD.md",
     "bundle.json",
     "decoder-cuda.onnx",
     "decoder.onnx",
     "encoder.onnx",
+    "evidence.onnx",
     "tokenizer.json",
     "weights.bin",
 ];
