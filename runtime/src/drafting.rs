@@ -1,6 +1,7 @@
 //! From preprocessed images to report texts.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use thiserror::Error;
@@ -49,6 +50,25 @@ pub struct Study {
 
 /// A study, and who follows its report while it is written.
 pub type Followable = (Study, Option<Box<dyn Follower>>);
+
+/// Where studies come from.
+pub trait Comers {
+    /// The next one, if there is one now.
+    fn next(&mut self) -> Option<Followable>;
+    /// How many `next` would give now, where more may come after it has given none.
+    fn waiting(&self) -> usize {
+        0
+    }
+}
+
+/// The studies of a source that ends.
+struct UntilNone<'a>(&'a mut dyn FnMut() -> Option<Study>);
+
+impl Comers for UntilNone<'_> {
+    fn next(&mut self) -> Option<Followable> {
+        (self.0)().map(|study| (study, None))
+    }
+}
 
 /// Why a prefix cannot be forced.
 #[derive(Debug, Error)]
@@ -194,23 +214,28 @@ impl Drafter {
         if together == 1 && self.options.is_plain_greedy() && self.guessing.is_some() {
             return self.guess_all(next, done);
         }
-        self.draft_followed(together, &mut || next().map(|study| (study, None)), done)
+        self.draft_followed(together..=together, &mut UntilNone(next), done)
     }
 
     /// As [`Drafter::draft_all`], where a study's report can be followed while it is written. It does not guess ahead.
+    ///
+    /// It begins with as many studies at once as `together` begins with, and takes in who comes meanwhile, up to its end.
     pub fn draft_followed(
         &mut self,
-        together: usize,
-        next: &mut dyn FnMut() -> Option<Followable>,
+        together: RangeInclusive<usize>,
+        comers: &mut dyn Comers,
         done: &mut dyn FnMut(usize, Draft),
     ) -> Result<(), ModelError> {
-        if together == 0 {
+        let (first, together) = together.into_inner();
+        if first == 0 {
             return Ok(());
         }
         let Self { model, tokenizer, manifest, options, .. } = self;
         let beams = options.beams;
         let (encoder, decoder) = model.parts();
-        decoder.attach(together * beams)?;
+        // Elsewhere rows without a study cost next to nothing.
+        let first = if decoder.changes_width() { first } else { together };
+        decoder.attach(first * beams)?;
         let longest = options.max_tokens.min(decoder.positions());
         let words = Words { tokenizer, manifest };
         let mut queue = Queue {
@@ -219,10 +244,10 @@ impl Drafter {
             longest,
             together,
             words: &words,
-            next,
+            comers,
             done,
             admitted: 0,
-            encoding_seconds: Vec::new(),
+            encoding_seconds: HashMap::new(),
             waiting: VecDeque::new(),
             encoded: None,
         };
@@ -291,13 +316,14 @@ struct Queue<'a> {
     encoder: &'a mut Encoder,
     options: &'a DecodingOptions,
     longest: usize,
+    /// At most.
     together: usize,
     words: &'a Words<'a>,
-    next: &'a mut dyn FnMut() -> Option<Followable>,
+    comers: &'a mut dyn Comers,
     done: &'a mut dyn FnMut(usize, Draft),
     admitted: usize,
-    /// Share of each admitted study in the time of the encoder.
-    encoding_seconds: Vec<f64>,
+    /// Share of each study at work in the time of the encoder.
+    encoding_seconds: HashMap<usize, f64>,
     /// The encoded studies that wait.
     waiting: VecDeque<Waiting>,
     encoded: Option<(Encoded, f64)>,
@@ -316,7 +342,7 @@ impl Queue<'_> {
     fn encode(&mut self) -> Result<bool, ModelError> {
         let mut pixels = Vec::new();
         while self.waiting.len() < self.together
-            && let Some((Study { name, pixels: its }, follower)) = (self.next)()
+            && let Some((Study { name, pixels: its }, follower)) = self.comers.next()
         {
             pixels.extend_from_slice(&its);
             self.waiting.push_back(Waiting { name, follower, place: self.waiting.len() });
@@ -355,8 +381,8 @@ impl Studies<Decoder> for Queue<'_> {
             decoder.fill(row, encoded, image)?;
             decoder.start_row(row, start);
         }
-        self.encoding_seconds.push(*seconds);
         let study = self.admitted;
+        self.encoding_seconds.insert(study, *seconds);
         self.admitted += 1;
         let search = self.search(&name);
         let search = match follower {
@@ -366,6 +392,14 @@ impl Studies<Decoder> for Queue<'_> {
         Ok(Some(Admitted { study, search }))
     }
 
+    fn seats(&mut self, taken: usize) -> usize {
+        match self.waiting.len() + self.comers.waiting() {
+            0 => taken,
+            // Few widths: the buffers of each are kept.
+            coming => (taken + coming).next_power_of_two().min(self.together).max(taken),
+        }
+    }
+
     fn done(&mut self, study: usize, found: Vec<Hypothesis>, seconds: f64) -> Result<(), ModelError> {
         let mut ranked = found.into_iter().map(|Hypothesis { sequence, score }| Alternative {
             text: self.words.text(&sequence.tokens),
@@ -373,7 +407,7 @@ impl Studies<Decoder> for Queue<'_> {
             score,
         });
         let Alternative { text, sequence, .. } = ranked.next().expect("a search gives at least one hypothesis");
-        let seconds = seconds + self.encoding_seconds[study];
+        let seconds = seconds + self.encoding_seconds.remove(&study).unwrap_or_default();
         (self.done)(study, Draft { text, sequence, seconds, alternatives: ranked.collect() });
         Ok(())
     }

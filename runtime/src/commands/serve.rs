@@ -11,6 +11,7 @@ use xreport_models::bundle::{Bundle, VariantRequest};
 use xreport_models::image::{Gate, GateMode, Views};
 use xreport_runtime::device::{Device, DeviceRequest, PrecisionRequest};
 use xreport_runtime::drafting::Drafter;
+use xreport_runtime::generate::Worker;
 use xreport_runtime::model::SessionOptions;
 use xreport_runtime::server::records::Records;
 use xreport_runtime::server::{self, Limits, ServeOptions, Watched};
@@ -81,8 +82,9 @@ pub struct Serve {
     /// Threads that draft; 0 is one per core
     #[arg(long, default_value_t = 0, value_name = "N")]
     threads: usize,
-    /// Models that draft side by side, sharing the threads: more get more done, one is the soonest with one image
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    /// Models that draft side by side, sharing the threads: more get more done, one is the soonest with one image; 0 is as
+    /// many as in `xreport generate`: one for each thread, at most 4
+    #[arg(long, default_value_t = 0, value_name = "N")]
     workers: usize,
     /// What happens to an image that is no frontal chest radiograph: strict, warn or off, as in `xreport generate`
     #[arg(long, default_value_t = GateMode::Strict, value_name = "MODE")]
@@ -107,7 +109,6 @@ impl Serve {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         for (name, value) in [
             ("--batch-size", self.batch_size),
-            ("--workers", self.workers),
             ("--queue", self.queue),
             ("--max-upload", self.max_upload),
             ("--max-tokens", self.max_tokens.unwrap_or(1)),
@@ -175,7 +176,11 @@ impl Serve {
             },
             ahead: None,
         };
-        let threads = (session(self.threads).resolved_threads() / self.workers).max(1);
+        let threads = session(self.threads).resolved_threads();
+        let (workers, threads) = match self.workers {
+            0 => Worker::division(usize::MAX, self.batch_size, threads),
+            workers => (workers, (threads / workers).max(1)),
+        };
         let drafter = || -> anyhow::Result<Drafter> {
             let mut drafter = Drafter::new(bundle, &session(threads), self.max_tokens)?;
             self.search.set(&mut drafter)?;
@@ -185,7 +190,7 @@ impl Serve {
         if let Some(reason) = first.model().fallback() {
             eprintln!("warning: running on the CPU, because CUDA failed: {reason}");
         }
-        let workers = if first.model().device() == Device::Cpu { self.workers } else { 1 };
+        let workers = if first.model().device() == Device::Cpu { workers } else { 1 };
         std::iter::once(Ok(first)).chain((1..workers).map(|_| drafter())).collect()
     }
 }

@@ -19,8 +19,13 @@ pub trait Studies<M: StepModel> {
     /// What can go wrong there.
     type Error: From<StepError>;
     /// Puts the next study's image into the model's rows from `first_row` on, as many as a study has, each at its start;
-    /// `None` when no study is left, from then on for ever.
+    /// `None` when no study is left, from then on until [`Studies::seats`] wants more of them than are taken.
     fn admit(&mut self, model: &mut M, first_row: usize) -> Result<Option<Admitted>, Self::Error>;
+    /// Seats that are wanted where so many are taken: more when further studies could sit down now. The batch is widened for
+    /// them where the model can do that.
+    fn seats(&mut self, taken: usize) -> usize {
+        taken
+    }
     /// Takes a study's hypotheses, best first, and its share of the seconds that decoding took.
     fn done(&mut self, study: usize, found: Vec<Hypothesis>, seconds: f64) -> Result<(), Self::Error>;
 }
@@ -43,6 +48,9 @@ pub fn run<M: StepModel, S: Studies<M>>(model: &mut M, rows_each: usize, studies
             model.give_up_ahead();
         }
         let at_rest = model.at_rest();
+        if at_rest {
+            waiting |= make_room(model, rows_each, &mut seats, studies)?;
+        }
         for (place, seat) in seats.iter_mut().enumerate().filter(|(_, seat)| at_rest && seat.is_none()) {
             if waiting {
                 let admitted = studies.admit(model, place * rows_each)?;
@@ -111,6 +119,26 @@ fn advance<M: StepModel>(
     Ok(next)
 }
 
+/// Widens the batch where more studies come than it has seats; whether any come that get one.
+fn make_room<M: StepModel, S: Studies<M>>(
+    model: &mut M,
+    rows_each: usize,
+    seats: &mut Vec<Option<Seat>>,
+    studies: &mut S,
+) -> Result<bool, StepError> {
+    let taken = seats.iter().flatten().count();
+    let wanted = studies.seats(taken);
+    if wanted > seats.len() {
+        // The new rows are copies until a study sits down on them.
+        let rows: Vec<usize> = (0..wanted * rows_each).map(|row| row.min(seats.len() * rows_each - 1)).collect();
+        if !model.keep_rows(&rows)? {
+            return Ok(false);
+        }
+        seats.resize_with(wanted, || None);
+    }
+    Ok(wanted > taken)
+}
+
 /// Gives up rows that no study needs any more, once that halves the batch: a batch that ends must not compute for
 /// studies that are done.
 fn close_ranks<M: StepModel>(model: &mut M, rows_each: usize, seats: &mut Vec<Option<Seat>>) -> Result<(), StepError> {
@@ -127,8 +155,25 @@ fn close_ranks<M: StepModel>(model: &mut M, rows_each: usize, seats: &mut Vec<Op
 
 #[cfg(test)]
 mod tests {
-    use super::super::script::{END, Script, decode};
+    use super::super::script::{END, Script, decode, decode_comers};
     use super::super::{DecodingOptions, Greedy, Search};
+
+    /// Studies that come later find seats beside those that are at work.
+    #[test]
+    fn a_batch_is_widened_for_those_who_come() {
+        let scripts: Vec<Vec<i64>> = (0..12).map(|row| vec![4 + row % 5; 5]).collect();
+        let rows: Vec<&[i64]> = scripts.iter().map(Vec::as_slice).collect();
+        let options = DecodingOptions { max_tokens: 8, ..DecodingOptions::default() };
+        let search = |longest: usize| -> Box<dyn Search> { Box::new(Greedy::new(&options, END, longest)) };
+        let mut model = Script::new(&rows);
+        let found = decode_comers(&mut model, [1, 4], 1, 1, &search);
+        for (script, found) in scripts.iter().zip(&found) {
+            let said: Vec<i64> = found[0].sequence.tokens.iter().map(|&token| i64::from(token)).collect();
+            assert_eq!(&said, script);
+        }
+        // A step of one row; then four seats, on three of which three studies of six steps follow each other.
+        assert_eq!(model.row_steps, 1 + 18 * 4);
+    }
 
     /// Rows of many lengths come out the same from any number of seats, and no row steps for nothing.
     #[test]

@@ -14,8 +14,22 @@ pub fn decode<M: StepModel + Scripted>(
     rows_each: usize,
     search: &dyn Fn(usize) -> Box<dyn Search>,
 ) -> Vec<Vec<Hypothesis>> {
+    decode_comers(model, [seats, seats], model.studies(), rows_each, search)
+}
+
+/// As [`decode`], where the first `come` studies are there from the start and the others after the first step. There are as
+/// many seats as `seats` begins with, and at most as many as it ends with.
+pub fn decode_comers<M: StepModel + Scripted>(
+    model: &mut M,
+    seats: [usize; 2],
+    come: usize,
+    rows_each: usize,
+    search: &dyn Fn(usize) -> Box<dyn Search>,
+) -> Vec<Vec<Hypothesis>> {
     struct All<'s> {
         next: usize,
+        come: usize,
+        most: usize,
         rows_each: usize,
         search: &'s dyn Fn(usize) -> Box<dyn Search>,
         found: Vec<Vec<Hypothesis>>,
@@ -24,7 +38,7 @@ pub fn decode<M: StepModel + Scripted>(
         type Error = StepError;
         fn admit(&mut self, model: &mut M, first_row: usize) -> Result<Option<Admitted>, StepError> {
             let study = self.next;
-            if study == self.found.len() {
+            if study == self.come {
                 return Ok(None);
             }
             self.next += 1;
@@ -34,14 +48,20 @@ pub fn decode<M: StepModel + Scripted>(
             }
             Ok(Some(Admitted { study, search: (self.search)(model.positions()) }))
         }
+        fn seats(&mut self, taken: usize) -> usize {
+            let coming = self.come - self.next;
+            self.come = self.found.len();
+            (taken + coming).min(self.most).max(taken)
+        }
         fn done(&mut self, study: usize, found: Vec<Hypothesis>, seconds: f64) -> Result<(), StepError> {
             assert!(self.found[study].is_empty() && !found.is_empty() && seconds >= 0.0);
             self.found[study] = found;
             Ok(())
         }
     }
-    model.sit_down(seats * rows_each);
-    let mut all = All { next: 0, rows_each, search, found: vec![Vec::new(); model.studies()] };
+    let [first, most] = seats;
+    model.sit_down(first * rows_each);
+    let mut all = All { next: 0, come, most, rows_each, search, found: vec![Vec::new(); model.studies()] };
     run(model, rows_each, &mut all).expect("the script does not fail");
     all.found
 }
@@ -127,7 +147,7 @@ impl StepModel for Script {
     fn keep_rows(&mut self, rows: &[usize]) -> Result<bool, StepError> {
         self.rows = rows.iter().map(|&row| self.rows[row]).collect();
         self.next = rows.iter().map(|&row| self.next[row]).collect();
-        self.log_probabilities.truncate(rows.len());
+        self.log_probabilities = vec![-0.5; rows.len()];
         Ok(true)
     }
 }

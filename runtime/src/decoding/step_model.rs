@@ -55,7 +55,7 @@ pub trait StepModel {
     fn feed_row(&mut self, row: usize, token: i64);
     /// Gives row `to` the past of row `from`.
     fn copy_row(&mut self, from: usize, to: usize) -> Result<(), StepError>;
-    /// Goes on with these rows alone, in this order; `false` where the model cannot, and nothing has changed.
+    /// Goes on with these rows alone, in this order, which may name a row more than once; `false` where the model cannot, and nothing has changed.
     fn keep_rows(&mut self, rows: &[usize]) -> Result<bool, StepError>;
 
     /// Puts every row at position 0 with `start` as input.

@@ -99,6 +99,11 @@ impl Decoder {
         }
     }
 
+    /// Whether a batch may become narrower or wider while it is at work.
+    pub fn changes_width(&self) -> bool {
+        self.device == Device::Cpu && self.ahead.is_none()
+    }
+
     /// Gives a row the keys and values of image `image` of the encoded ones.
     pub fn fill(&mut self, row: usize, encoded: &Encoded, image: usize) -> Result<(), StepError> {
         Ok(match self.batch_mut() {
@@ -208,7 +213,7 @@ impl StepModel for Decoder {
     }
 
     fn keep_rows(&mut self, rows: &[usize]) -> Result<bool, StepError> {
-        if self.device != Device::Cpu || self.ahead.is_some() {
+        if !self.changes_width() {
             return Ok(false);
         }
         let before = self.batch.take().expect("a batch is attached before the first step");

@@ -1,26 +1,28 @@
 //! The model behind the server: a bounded queue, and threads that draft with the very loop of `xreport generate`.
 //!
-//! A worker begins a run over as many rows as studies wait. A full run goes on for as long as studies wait: a report that
-//! ends makes room for the next one. A narrower run takes no further study, so that the next can be wider. Finished drafts
-//! go to one recorder, which commits all that have come in at once.
+//! A worker begins a run over as many rows as studies wait, and goes on for as long as studies come: the run is widened for
+//! those who come while it is narrow, and a report that ends makes room for the next one. Finished drafts go to one recorder,
+//! which commits all that have come in at once.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::decoding::{Follower, Next};
-use crate::drafting::{Draft, Drafter, Study};
+use crate::drafting::{Comers, Draft, Drafter, Followable, Study};
 
 /// How far a study has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
     /// It waits for its turn.
     Waiting,
-    /// The model has said these tokens so far.
+    /// The model has said these tokens, and meanwhile perhaps some more.
     Drafting(Vec<u32>),
     /// The draft is in the records.
     Drafted,
@@ -168,9 +170,9 @@ impl<T: Send + 'static> Engine<T> {
         self.queue.lock().jobs.len()
     }
 
-    /// Whether all workers are there.
-    pub fn is_able(&self) -> bool {
-        self.able.load(Ordering::Relaxed) > 0
+    /// Workers that can still draft.
+    pub fn able(&self) -> usize {
+        self.able.load(Ordering::Relaxed)
     }
 
     /// Takes nothing more, finishes what is there, and returns when all is recorded.
@@ -209,6 +211,29 @@ struct AtWork<T> {
     place: OwnedSemaphorePermit,
 }
 
+/// The studies of a run: the one that it begins with, then those of the queue.
+struct FromQueue<'a, T> {
+    first: Option<Job<T>>,
+    queue: &'a Queue<T>,
+    at_work: &'a RefCell<HashMap<usize, AtWork<T>>>,
+    given: usize,
+}
+
+impl<T> Comers for FromQueue<'_, T> {
+    fn next(&mut self) -> Option<Followable> {
+        let Job { pixels, name, progress, cancelled, record, place } =
+            self.first.take().or_else(|| self.queue.try_next())?;
+        let ear = Ear { progress: progress.clone(), cancelled: Arc::clone(&cancelled), told: None };
+        self.at_work.borrow_mut().insert(self.given, AtWork { record, progress, cancelled, place });
+        self.given += 1;
+        Some((Study { name, pixels }, Some(Box::new(ear))))
+    }
+
+    fn waiting(&self) -> usize {
+        self.queue.lock().jobs.len()
+    }
+}
+
 impl<T> Worker<T> {
     fn work(mut self) {
         while let Some((first, behind)) = self.queue.next() {
@@ -220,18 +245,9 @@ impl<T> Worker<T> {
     /// One run of the loop.
     fn run(&mut self, first: Job<T>, together: usize) {
         let Self { drafter, batch_size, queue, finished } = self;
-        let at_work = std::cell::RefCell::new(HashMap::new());
-        let (mut first, mut given) = (Some(first), 0);
-        let mut next = || {
-            let more = together == *batch_size || given < together;
-            let job = first.take().or_else(|| more.then(|| queue.try_next()).flatten())?;
-            let Job { pixels, name, progress, cancelled, record, place } = job;
-            let ear = Ear { progress: progress.clone(), cancelled: Arc::clone(&cancelled) };
-            at_work.borrow_mut().insert(given, AtWork { record, progress, cancelled, place });
-            given += 1;
-            Some((Study { name, pixels }, Some(Box::new(ear) as Box<dyn Follower>)))
-        };
-        let outcome = drafter.draft_followed(together, &mut next, &mut |index, draft| {
+        let at_work = RefCell::new(HashMap::new());
+        let mut comers = FromQueue { first: Some(first), queue, at_work: &at_work, given: 0 };
+        let outcome = drafter.draft_followed(together..=*batch_size, &mut comers, &mut |index, draft| {
             let Some(AtWork { record, progress, cancelled, place }) = at_work.borrow_mut().remove(&index) else {
                 return;
             };
@@ -257,10 +273,16 @@ fn record_all<T>(finished: &Receiver<Finished<T>>, record: impl Fn(Vec<Finished<
     }
 }
 
+/// Between two texts of a draft, at least: eyes cannot tell them apart sooner. A draft of 60 tokens would else wake each that
+/// follows it 60 times, and cost as many texts and writes.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// Hears a report for those who follow it, and tells the search when nobody wants it.
 struct Ear {
     progress: watch::Sender<Progress>,
     cancelled: Arc<AtomicBool>,
+    /// When words were told last.
+    told: Option<Instant>,
 }
 
 impl Follower for Ear {
@@ -268,11 +290,10 @@ impl Follower for Ear {
         if self.cancelled.load(Ordering::Relaxed) {
             return Next::Done;
         }
-        self.progress.send_modify(|progress| match progress {
-            // A greedy report only grows.
-            Progress::Drafting(said) if tokens.starts_with(said) => said.extend_from_slice(&tokens[said.len()..]),
-            other => *other = Progress::Drafting(tokens.to_vec()),
-        });
+        if self.told.is_none_or(|told| told.elapsed() >= PAUSE) {
+            self.told = Some(Instant::now());
+            self.progress.send_replace(Progress::Drafting(tokens.to_vec()));
+        }
         Next::Step
     }
 }

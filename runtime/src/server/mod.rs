@@ -16,6 +16,7 @@ mod images;
 pub mod mentions;
 pub mod metrics;
 mod page;
+mod patience;
 pub mod problem;
 pub mod records;
 mod room;
@@ -31,7 +32,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::net::TcpListener;
 use xreport_models::bundle::{Bundle, BundleError};
 use xreport_models::image::Gate;
 
@@ -144,7 +144,7 @@ pub fn serve(
         .build()?;
     let address = options.address;
     let failed = |source| ServeError::Listen { address, source };
-    let listener = runtime.block_on(TcpListener::bind(address)).map_err(failed)?;
+    let listener = runtime.block_on(async { connections::listen(address) }).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let access = Access::new(address, &options.hosts, options.token.as_deref());
     let room = Room::open(bundle, drafters, options)?;
@@ -166,7 +166,7 @@ pub fn serve(
             }
             room.finish()
         };
-        connections::serve(listener, router, stopped, finish).await;
+        connections::serve(listener, router, connections::READING, stopped, finish).await;
         purging.abort();
     });
     // An image at work is given up: nobody waits for it any more.

@@ -293,12 +293,13 @@ impl Room {
     /// Seconds after which a place in the queue may be free.
     fn retry_after(&self) -> u64 {
         let ahead = self.engine.waiting() as f64;
-        (ahead * self.metrics.seconds_each()).ceil().clamp(1.0, 60.0) as u64
+        let workers = self.engine.able().max(1) as f64;
+        (ahead * self.metrics.seconds_each() / workers).ceil().clamp(1.0, 60.0) as u64
     }
 
     /// Whether drafts can be made.
     pub fn is_ready(&self) -> bool {
-        self.engine.is_able()
+        self.engine.able() > 0
     }
 
     /// What is so at this moment.

@@ -45,6 +45,23 @@ fn a_draft_is_the_one_that_generate_writes() {
 }
 
 #[test]
+fn a_draft_does_not_depend_on_those_that_come_meanwhile() {
+    const STUDIES: usize = 24;
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let text = |seed: usize| server.drafted(&pgm(seed))["text"].clone();
+    let alone: Vec<Value> = (0..STUDIES).map(text).collect();
+    assert!(alone.iter().any(|text| *text != alone[0]), "{alone:?}");
+    // One begins alone, and the batch grows with the others.
+    let together: Vec<Value> = std::thread::scope(|scope| {
+        let ask = |seed: usize| scope.spawn(move || text(seed));
+        let asked: Vec<_> = (0..STUDIES).map(ask).collect();
+        asked.into_iter().map(|asked| asked.join().unwrap()).collect()
+    });
+    assert_eq!(together, alone);
+}
+
+#[test]
 fn events_come_in_order_and_the_text_only_grows() {
     let folder = folder();
     let server = Server::start(folder.path(), &[]);

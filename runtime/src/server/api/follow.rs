@@ -3,14 +3,12 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
 use futures_util::stream::{once, unfold};
-use tokio::sync::watch::error::RecvError;
 
 use super::super::engine::Progress;
 use super::super::problem::Problem;
@@ -34,17 +32,12 @@ pub async fn events(State(room): State<Arc<Room>>, Id(id): Id) -> Result<Respons
     Ok(Sse::new(once(async move { Ok::<_, Infallible>(event) })).into_response())
 }
 
-/// Between two texts of a draft, at least.
-const PAUSE: Duration = Duration::from_millis(50);
-
 /// One who follows a draft.
 struct Listener {
     room: Arc<Room>,
     pending: Pending,
     first: bool,
     over: bool,
-    /// When the latest text went out.
-    told: Option<Instant>,
     /// Whether the draft is wanted by this one alone.
     owner: bool,
 }
@@ -60,20 +53,17 @@ impl Drop for Listener {
 
 /// The events of a study without a record; where the listener owns it, it is given up when he goes.
 pub fn stream(room: Arc<Room>, pending: Pending, owner: bool) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let listener = Listener { room, pending, first: true, over: false, told: None, owner };
+    let listener = Listener { room, pending, first: true, over: false, owner };
     let events = unfold(listener, async |mut listener| {
         if listener.over {
             return None;
         }
         // Whoever comes is told at once how far it is.
-        if !std::mem::take(&mut listener.first) && listener.news().await.is_err() {
+        if !std::mem::take(&mut listener.first) && listener.pending.progress.changed().await.is_err() {
             return None;
         }
         let progress = listener.pending.progress.borrow_and_update().clone();
         listener.over = progress.is_final();
-        if let Progress::Drafting(_) = progress {
-            listener.told = Some(Instant::now());
-        }
         let event = listener.event(progress).await;
         Some((Ok(event), listener))
     });
@@ -81,19 +71,6 @@ pub fn stream(room: Arc<Room>, pending: Pending, owner: bool) -> Sse<impl Stream
 }
 
 impl Listener {
-    /// Waits for news: the end at once, more words not before eyes can tell them from the last ones. A draft of 60 tokens
-    /// would else cost 60 texts and as many writes, for each that follows it.
-    async fn news(&mut self) -> Result<(), RecvError> {
-        let progress = &mut self.pending.progress;
-        progress.changed().await?;
-        if let Some(told) = self.told {
-            // A sender that is gone has left its last word.
-            let pause = PAUSE.saturating_sub(told.elapsed());
-            let _ = tokio::time::timeout(pause, progress.wait_for(Progress::is_final)).await;
-        }
-        Ok(())
-    }
-
     async fn event(&self, progress: Progress) -> Event {
         let id = self.pending.study.id.clone();
         match progress {

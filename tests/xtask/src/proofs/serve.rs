@@ -51,7 +51,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     batch::images(&folder.join("images"), images)?;
     let files = (0..images).map(|index| Ok(fs::read(batch::image_path(&folder.join("images"), index))?));
     let files = files.collect::<Result<Vec<_>>>()?;
-    let options = format!("--workers {}", words.number("--workers", 1usize)?);
+    let options = format!("--workers {}", words.number("--workers", 0usize)?);
     let bundle = batch::bundle(workspace, &words)?;
     let trial = Trial { programs: Programs::built(workspace)?, bundle, folder, files, options };
     let mut figures = Figures::default();
