@@ -84,9 +84,9 @@ mod tests {
     #[test]
     fn a_captured_step_wants_cuda_and_one_batch() {
         let training = |xla_state, ml_device, gradient_accumulation| TrainingSettings {
+            gradient_accumulation,
             xla_state,
             ml_device,
-            gradient_accumulation,
             ..TrainingSettings::default()
         };
         for allowed in [DeviceRequest::Auto, DeviceRequest::Cuda(1)] {
