@@ -1,6 +1,7 @@
 //! What is to be drafted: images, folders of images, and CSV files that list images.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -36,6 +37,8 @@ pub struct Inputs {
     pub refused: Vec<Refused>,
     /// Files in folders that are no images; passed over.
     pub others: usize,
+    /// What stands in the way of reading the rest: inputs, folders in them, second files of an id.
+    pub unreadable: Vec<InputError>,
 }
 
 impl Inputs {
@@ -84,46 +87,62 @@ pub enum InputError {
     },
 }
 
-/// Finds the images of all inputs.
+/// Finds the images of all inputs; an error where anything stands in the way.
 pub fn collect(paths: &[PathBuf]) -> Result<Inputs, InputError> {
+    let mut inputs = find(paths);
+    if inputs.unreadable.is_empty() { Ok(inputs) } else { Err(inputs.unreadable.swap_remove(0)) }
+}
+
+/// Finds what can be found: what stands in the way is told in [`Inputs::unreadable`], and the rest is there.
+pub fn find(paths: &[PathBuf]) -> Inputs {
     let mut inputs = Inputs::default();
     for path in paths {
         if path.is_dir() {
             let first = inputs.images.len();
-            walk(path, path, &mut inputs)?;
+            walk(path, path, &mut inputs);
             inputs.images[first..].sort_by(|a, b| a.id.cmp(&b.id));
         } else if !path.exists() {
-            return Err(InputError::Missing(path.clone()));
+            inputs.unreadable.push(InputError::Missing(path.clone()));
         } else if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
-            listed(path, &mut inputs)?;
+            if let Err(error) = listed(path, &mut inputs) {
+                inputs.unreadable.push(error);
+            }
         } else {
             // Named by hand: tried whatever its extension says.
             inputs.images.push(Input { id: relative_id(path, path.parent().unwrap_or(path)), path: path.clone() });
         }
     }
-    refuse_same_ids(&inputs.images)?;
-    Ok(inputs)
+    keep_one_of_each_id(&mut inputs);
+    inputs
 }
 
-fn walk(root: &Path, folder: &Path, inputs: &mut Inputs) -> Result<(), InputError> {
-    let fail = |source| InputError::Read { path: folder.to_path_buf(), source };
-    for entry in std::fs::read_dir(folder).map_err(fail)? {
-        let entry = entry.map_err(fail)?;
+fn walk(root: &Path, folder: &Path, inputs: &mut Inputs) {
+    let fail = |path: &Path, source| InputError::Read { path: path.to_path_buf(), source };
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => return inputs.unreadable.push(fail(folder, error)),
+    };
+    for entry in entries {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                inputs.unreadable.push(fail(folder, error));
+                continue;
+            }
+        };
         let path = entry.path();
         let hidden = entry.file_name().to_string_lossy().starts_with('.');
         if hidden {
             continue;
         }
-        // A link to a folder is not followed: it may lead back to where it stands.
-        if entry.file_type().map_err(fail)?.is_dir() {
-            walk(root, &path, inputs)?;
-        } else if is_image_file(&path) {
-            inputs.images.push(Input { id: relative_id(&path, root), path });
-        } else {
-            inputs.others += 1;
+        match entry.file_type() {
+            // A link to a folder is not followed: it may lead back to where it stands.
+            Ok(kind) if kind.is_dir() => walk(root, &path, inputs),
+            Ok(_) if is_image_file(&path) => inputs.images.push(Input { id: relative_id(&path, root), path }),
+            Ok(_) => inputs.others += 1,
+            Err(error) => inputs.unreadable.push(fail(&path, error)),
         }
     }
-    Ok(())
 }
 
 fn listed(csv_path: &Path, inputs: &mut Inputs) -> Result<(), InputError> {
@@ -170,24 +189,33 @@ fn path_in(record: &csv::ByteRecord, column: usize, columns: usize) -> Result<&s
     }
 }
 
-fn relative_id(path: &Path, root: &Path) -> String {
+/// A path below `root`, with forward slashes.
+pub(crate) fn relative_id(path: &Path, root: &Path) -> String {
     let relative = path.strip_prefix(root).unwrap_or(path);
     let parts: Vec<_> = relative.components().map(|part| part.as_os_str().to_string_lossy()).collect();
     parts.join("/")
 }
 
-fn refuse_same_ids(images: &[Input]) -> Result<(), InputError> {
+/// The first file of an id stays, the others are told.
+fn keep_one_of_each_id(inputs: &mut Inputs) {
+    let Inputs { images, unreadable, .. } = inputs;
     let mut seen: BTreeMap<&str, &Path> = BTreeMap::new();
-    for image in images {
-        if let Some(first) = seen.insert(&image.id, &image.path) {
-            return Err(InputError::SameId {
-                id: image.id.clone(),
-                first: first.to_path_buf(),
-                second: image.path.clone(),
-            });
+    let mut again = HashSet::new();
+    for (place, image) in images.iter().enumerate() {
+        match seen.entry(&image.id) {
+            Entry::Vacant(entry) => _ = entry.insert(&image.path),
+            Entry::Occupied(entry) => {
+                again.insert(place);
+                unreadable.push(InputError::SameId {
+                    id: image.id.clone(),
+                    first: entry.get().to_path_buf(),
+                    second: image.path.clone(),
+                });
+            }
         }
     }
-    Ok(())
+    let mut places = 0..;
+    images.retain(|_| places.next().is_some_and(|place| !again.contains(&place)));
 }
 
 #[cfg(test)]
@@ -233,5 +261,24 @@ mod tests {
             touch(path);
         }
         assert!(matches!(collect(&paths), Err(InputError::SameId { .. })));
+    }
+
+    #[test]
+    fn what_stands_in_the_way_of_one_does_not_hold_up_the_others() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        for name in ["x/a.png", "x/b.png", "y/a.png", "y/c.png"] {
+            touch(&folder.path().join(name));
+        }
+        let list = folder.path().join("list.csv");
+        std::fs::write(&list, "note\n").expect("file written");
+        let paths = [folder.path().join("gone"), folder.path().join("x"), list, folder.path().join("y")];
+        let found = find(&paths);
+        let ids: Vec<_> = found.ids().collect();
+        assert_eq!(ids, ["a.png", "b.png", "c.png"]);
+        assert_eq!(found.images[0].path, folder.path().join("x/a.png"), "the first of an id stays");
+        let [missing, list, same] = &found.unreadable[..] else { panic!("three: {:?}", found.unreadable) };
+        assert!(matches!(missing, InputError::Missing(_)) && matches!(list, InputError::Csv { .. }));
+        assert!(matches!(same, InputError::SameId { id, .. } if id == "a.png"));
+        assert!(matches!(collect(&paths), Err(InputError::Missing(_))));
     }
 }

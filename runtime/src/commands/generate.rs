@@ -11,20 +11,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::ensure;
 use clap::{Args, CommandFactory};
 use indicatif::{ProgressBar, ProgressStyle};
-use xreport_models::bundle::{Bundle, VariantRequest};
-use xreport_models::image::{Gate, GateMode, Views};
+use xreport_models::bundle::Bundle;
 use xreport_runtime::batch::{Job, Places, Settings, Shard};
 use xreport_runtime::decoding::{GuessCounts, Guessing};
-use xreport_runtime::device::{Device, DeviceRequest, PrecisionRequest};
+use xreport_runtime::device::Device;
 use xreport_runtime::drafting::Drafter;
 use xreport_runtime::generate::{RunOptions, Task, Worker, generate};
 use xreport_runtime::inputs::{self, Inputs};
-use xreport_runtime::model::SessionOptions;
 use xreport_runtime::output::Format;
 
 use super::ahead::AheadArguments;
-use super::search::SearchArguments;
-use super::{exit, model_path, stop, watch};
+use super::drafting::{DraftingArguments, SettleArguments, tell_fallback};
+use super::{exit, stop, watch};
 
 /// Where input images are expected when none is named.
 const INPUT_IMAGES: &str = "generation/input_images";
@@ -58,40 +56,14 @@ const CHANGE_NO_ROW: [&str; 13] = [
 pub struct Generate {
     /// Images, folders (searched whole) or CSV files with a column of paths [default: generation/input_images]
     pub inputs: Vec<PathBuf>,
-    /// Bundle folder or checkpoint folder [default: the newest checkpoint's bundle, else models/radiographs or models/demo]
-    #[arg(long, value_name = "BUNDLE")]
-    model: Option<PathBuf>,
     /// Where the results go: a folder for txt, a file for csv and jsonl
     #[arg(long, value_name = "PATH", default_value = REPORTS)]
     out: PathBuf,
     /// txt, csv or jsonl [default: by the extension of --out, else txt]
     #[arg(long)]
     format: Option<Format>,
-    /// auto, cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto")]
-    device: DeviceRequest,
-    /// Number format: auto, fp32, int8 or fp16; auto takes int8 on the CPU where the bundle has it and it agrees with
-    /// fp32 on 99 % of the tokens
-    #[arg(long, default_value = "auto")]
-    precision: PrecisionRequest,
-    /// Images drafted together; within a variant the texts do not depend on it (with int8, 4 and more rows, reports times
-    /// beams, take another one; each row names its own)
-    #[arg(long, default_value_t = 8, value_name = "N")]
-    batch_size: usize,
-    /// Longest report in tokens [default: the bundle's]
-    #[arg(long, value_name = "N")]
-    max_tokens: Option<usize>,
-    /// Threads; 0 is one per core; the texts do not depend on it
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    threads: usize,
-    /// What happens to an image that is no frontal chest radiograph as far as its file tells (DICOM modality, body part,
-    /// view, frames, burned-in annotation; constant or too small pictures of any format): strict refuses it, warn drafts
-    /// and says so in the row's `warnings`, off looks at nothing
-    #[arg(long, default_value_t = GateMode::Strict, value_name = "MODE")]
-    gate: GateMode,
-    /// Views that the gate lets through: frontal, or all (lateral and oblique, too)
-    #[arg(long, default_value_t = Views::Frontal)]
-    views: Views,
+    #[command(flatten)]
+    drafting: DraftingArguments,
     /// Add the drafts' WordPiece ids and their log-probabilities to each row
     #[arg(long)]
     token_ids: bool,
@@ -104,8 +76,6 @@ pub struct Generate {
     guess_ahead: bool,
     #[command(flatten)]
     ahead: AheadArguments,
-    #[command(flatten)]
-    search: SearchArguments,
     /// Do part i (from 0) of N; `auto` asks Slurm or Kubernetes. `xreport merge OUT` joins the parts
     #[arg(long, value_name = "i/N|auto")]
     shard: Option<ShardRequest>,
@@ -115,9 +85,8 @@ pub struct Generate {
     /// Stay, and draft what comes into the folders, until Ctrl-C or SIGTERM
     #[arg(long, conflicts_with = "shard")]
     watch: bool,
-    /// With --watch: a file is taken when it has not changed for so long
-    #[arg(long, value_name = "SECONDS", default_value_t = 5.0)]
-    pub settle: f64,
+    #[command(flatten)]
+    pub settle: SettleArguments,
 }
 
 /// What `--shard` asks for.
@@ -148,15 +117,14 @@ pub struct Run {
 
 impl Generate {
     pub fn run(mut self) -> anyhow::Result<ExitCode> {
-        ensure!(self.batch_size > 0, "--batch-size: at least 1 expected, found 0");
-        ensure!(self.max_tokens != Some(0), "--max-tokens: at least 1 expected, found 0");
-        ensure!((0.0..1e6).contains(&self.settle), "--settle: seconds from 0 expected, found {}", self.settle);
+        self.drafting.check()?;
+        self.settle.quiet()?;
         if self.inputs.is_empty() {
             self.inputs.push(INPUT_IMAGES.into());
         }
         let format = self.format.unwrap_or_else(|| Format::of_path(&self.out));
         let places = Places { out: self.out.clone(), format, shard: self.shard()? };
-        let found = inputs::collect(&self.inputs)?;
+        let found = if self.watch { watch::first_look(&self.inputs)? } else { inputs::collect(&self.inputs)? };
         if found.is_empty() && !self.watch {
             eprintln!("no image found in {} ({} other files)", listed(&self.inputs), found.others);
             return Ok(ExitCode::from(exit::SOME_FAILED));
@@ -175,27 +143,25 @@ impl Generate {
     }
 
     fn start(&self, places: Places, images: usize, stop: Arc<AtomicBool>) -> anyhow::Result<Run> {
-        let bundle = Bundle::load(&model_path::resolve(self.model.as_deref())?)?;
+        let bundle = self.drafting.bundle()?;
         let workers = self.workers(&bundle, images)?;
         let drafter = workers[0].drafter();
-        if let Some(reason) = drafter.model().fallback() {
-            eprintln!("warning: running on the CPU, because CUDA failed: {reason}");
-        }
+        tell_fallback(drafter);
         let job = Job::open(places, &settings(drafter), self.fresh)?;
         if job.ledger().unreadable() > 0 {
             let (lines, path) = (job.ledger().unreadable(), job.ledger().path().display());
             eprintln!("warning: {lines} lines of `{path}` cannot be read: their images are done again");
         }
-        let gate = Gate { mode: self.gate, views: self.views };
-        let options = RunOptions { batch_size: self.batch_size, gate, token_ids: self.token_ids };
+        let options =
+            RunOptions { batch_size: self.drafting.batch_size, gate: self.drafting.gate(), token_ids: self.token_ids };
         Ok(Run { workers, job, stop, options })
     }
 
     /// Models for all workers. A GPU serves one; a watched folder's few images are done soonest by one.
     fn workers(&self, bundle: &Bundle, images: usize) -> anyhow::Result<Vec<Worker>> {
-        let threads = self.session(self.threads)?.resolved_threads();
+        let threads = self.drafting.threads();
         let images = if self.watch { 1 } else { images };
-        let (count, each) = Worker::division(images, self.batch_size, threads);
+        let (count, each) = Worker::division(images, self.drafting.batch_size, threads);
         let worker = |threads| {
             let mut worker = Worker::new(self.drafter(bundle, threads)?, threads)?;
             ensure!(
@@ -215,13 +181,12 @@ impl Generate {
     }
 
     fn drafter(&self, bundle: &Bundle, threads: usize) -> anyhow::Result<Drafter> {
-        let session = self.session(threads)?;
-        let mut drafter = Drafter::new(bundle, &session, self.max_tokens)?;
-        self.search.set(&mut drafter)?;
+        let session = self.drafting.session(threads, self.ahead.steps(self.drafting.device)?);
+        let mut drafter = self.drafting.drafter(bundle, &session)?;
         self.ahead.suit(drafter.options().is_plain_greedy() && !self.guess_ahead)?;
         if self.guess_ahead {
             ensure!(
-                self.batch_size == 1 && drafter.options().is_plain_greedy(),
+                self.drafting.batch_size == 1 && drafter.options().is_plain_greedy(),
                 "--guess-ahead: --batch-size 1 and no other search (beams, draws, limits, prefix) expected"
             );
             let usable = drafter.guess_ahead(bundle, &session, Guessing::default())?;
@@ -232,16 +197,6 @@ impl Generate {
             );
         }
         Ok(drafter)
-    }
-
-    fn session(&self, threads: usize) -> anyhow::Result<SessionOptions> {
-        let batch_size = self.batch_size.saturating_mul(self.search.beams());
-        Ok(SessionOptions {
-            device: self.device,
-            threads,
-            variant: VariantRequest { precision: self.precision.0, batch_size },
-            ahead: self.ahead.steps(self.device)?,
-        })
     }
 
     fn all(&self, run: &mut Run, found: Inputs) -> anyhow::Result<ExitCode> {

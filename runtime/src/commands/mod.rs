@@ -3,6 +3,7 @@
 mod ahead;
 mod bench;
 mod doctor;
+mod drafting;
 mod generate;
 mod info;
 mod merge;

@@ -2,7 +2,7 @@
 //!
 //! An image that the records know is not drafted again, so that a restart repeats nothing. Files are read, never changed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,8 +14,8 @@ use super::hex;
 use super::problem::Problem;
 use super::records::RecordsError;
 use super::room::{Room, in_background};
-use crate::batch::{Look, Settling};
-use crate::inputs;
+use crate::batch::{Complaints, Look, Settling};
+use crate::inputs::{self, InputError};
 
 /// Between two looks, at least.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
@@ -37,8 +37,11 @@ struct Watch {
     settling: Settling,
     /// Files that were taken, as they were then.
     taken: HashMap<String, Look>,
-    away: bool,
+    complaints: Complaints<Unreadable>,
 }
+
+/// What cannot be looked at: its name, none for the folder itself, and why.
+type Unreadable = (Option<String>, String);
 
 /// A file that is whole and new.
 struct Ready {
@@ -50,15 +53,21 @@ struct Ready {
 /// Takes what comes, for ever.
 pub async fn watch(room: Arc<Room>, watched: Watched) {
     let settling = Settling::new(watched.quiet);
-    let mut watch = Watch { watched, settling, taken: HashMap::new(), away: false };
+    let mut watch = Watch { watched, settling, taken: HashMap::new(), complaints: Complaints::default() };
     loop {
         let started = Instant::now();
         let looked = in_background(move || {
-            let ready = watch.look();
-            (watch, ready)
+            let seen = watch.look();
+            (watch, seen)
         });
-        let Ok((back, ready)) = looked.await else { return };
+        let Ok((back, (ready, unreadable))) = looked.await else { return };
         watch = back;
+        for (name, problem) in unreadable {
+            match name {
+                Some(name) => room.refuse(name, problem),
+                None => eprintln!("warning: watched folder: {problem}; looking again until it is there"),
+            }
+        }
         let pause = (watch.watched.quiet / 4).max(SHORTEST_PAUSE).max(started.elapsed() * PAUSE_FOR_A_LOOK);
         for Ready { name, path, look } in ready {
             watch.taken.insert(name.clone(), look);
@@ -69,35 +78,44 @@ pub async fn watch(room: Arc<Room>, watched: Watched) {
 }
 
 impl Watch {
-    /// Files that are whole, and new or changed since they were taken.
-    fn look(&mut self) -> Vec<Ready> {
-        let found = match inputs::collect(std::slice::from_ref(&self.watched.folder)) {
-            Ok(found) => found,
-            // A share may be away for a while.
-            Err(error) => {
-                if !std::mem::replace(&mut self.away, true) {
-                    eprintln!("warning: watched folder: {error}; looking again until it is there");
-                }
-                return Vec::new();
-            }
-        };
-        self.away = false;
+    /// Files that are whole, and new or changed since they were taken; and what cannot be read since this look.
+    fn look(&mut self) -> (Vec<Ready>, Vec<Unreadable>) {
+        let found = inputs::find(std::slice::from_ref(&self.watched.folder));
+        let mut unreadable: Vec<_> = found.unreadable.iter().map(|error| self.told(error)).collect();
         let now = Instant::now();
         let mut ready = Vec::new();
-        let mut unsettled = Vec::new();
+        let mut unsettled = HashSet::new();
         for inputs::Input { id, path } in found.images {
-            let Ok(look) = Look::at(&path) else { continue };
+            let look = match Look::at(&path) {
+                Ok(look) => look,
+                // A name that is gone is no news; a link that leads nowhere is still there.
+                Err(_) if path.symlink_metadata().is_err() => continue,
+                Err(error) => {
+                    unreadable.push((Some(id), error.to_string()));
+                    continue;
+                }
+            };
             if self.taken.get(&id) == Some(&look) {
                 continue;
             }
             if self.settling.is_whole(&id, look, now) {
                 ready.push(Ready { name: id, path, look });
             } else {
-                unsettled.push(id);
+                unsettled.insert(id);
             }
         }
-        self.settling.keep(|id| unsettled.iter().any(|its| its == id));
-        ready
+        self.settling.keep(|id| unsettled.contains(id));
+        (ready, self.complaints.news(unreadable))
+    }
+
+    /// The log names no file, the page does.
+    fn told(&self, error: &InputError) -> Unreadable {
+        match error {
+            InputError::Read { path, source } if *path != self.watched.folder => {
+                (Some(inputs::relative_id(path, &self.watched.folder)), source.to_string())
+            }
+            other => (None, other.to_string()),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests; clippy knows only the tests themselves")]
 
 mod browser;
+mod described;
 mod drafts;
 mod evidence;
 mod images;

@@ -20,8 +20,8 @@ use super::studies::study;
 /// Follows a draft: `waiting` or `text` (the text so far, whole) as often as there is news, then one of `drafted` (the
 /// study), `failed` and `cancelled`, then the end. The data of each event is JSON.
 #[utoipa::path(
-    get, path = "/api/studies/{id}/events", params(("id" = String, Path)),
-    responses((status = 200, body = String, content_type = "text/event-stream"), (status = 401, body = Problem), (status = 404, body = Problem), (status = 410, body = Problem))
+    get, path = "/api/studies/{id}/events", params(Id),
+    responses((status = 200, body = String, content_type = "text/event-stream"), (status = 410, body = Problem, description = "It was purged"))
 )]
 pub async fn events(State(room): State<Arc<Room>>, Id(id): Id) -> Result<Response, Problem> {
     if let Some(pending) = room.pending(&id) {

@@ -1,5 +1,6 @@
 //! The API: every address, what it takes and gives.
 
+mod description;
 mod follow;
 mod reports;
 mod room;
@@ -23,6 +24,7 @@ use super::access::{Access, guard};
 use super::page;
 use super::problem::Problem;
 use super::room::Room;
+use description::Description;
 
 /// Largest body but for images, in bytes: a report's sentence, a name, a token.
 const SMALL_BODY: usize = 64 * 1024;
@@ -41,34 +43,6 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     (HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()"),
 ];
-
-/// The description of the API.
-#[derive(OpenApi)]
-#[openapi(
-    info(title = "XREPORT reading room", description = "Drafts of radiology reports, not for diagnostic use."),
-    paths(
-        studies::list,
-        studies::submit,
-        studies::read,
-        studies::remove,
-        studies::image,
-        studies::supply_image,
-        studies::evidence,
-        follow::events,
-        reports::decide,
-        reports::add,
-        reports::sign,
-        reports::text,
-        reports::json,
-        room::room,
-        room::sign_in,
-        room::live,
-        room::ready,
-        room::metrics,
-    ),
-    components(schemas(super::study::Study, super::records::Recorded))
-)]
-struct Description;
 
 /// All addresses, behind the guard.
 pub fn router(room: Arc<Room>, access: Arc<Access>) -> Router {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::header;
+use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
@@ -16,7 +16,7 @@ use super::super::records::{Decision, Event, Recorded};
 use super::super::room::{Room, in_background};
 use super::super::rows::Section;
 use super::super::study::{DRAFT_MARK, Study};
-use super::studies::{stored, study};
+use super::studies::{stored, stored_with_trail, study};
 use super::{Id, Told};
 
 /// Characters of a sentence, at most.
@@ -41,8 +41,8 @@ pub struct DecideOn {
 
 /// Decides on a row.
 #[utoipa::path(
-    post, path = "/api/studies/{id}/decisions", params(("id" = String, Path)), request_body = DecideOn,
-    responses((status = 200, body = Study), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem, description = "Signed, or changed since"), (status = 410, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem))
+    post, path = "/api/studies/{id}/decisions", params(Id), request_body = DecideOn,
+    responses((status = 200, body = Study), (status = 409, body = Problem, description = "Signed, or changed since"), (status = 410, body = Problem, description = "It was purged"))
 )]
 pub async fn decide(
     State(room): State<Arc<Room>>,
@@ -83,8 +83,8 @@ pub struct AddRow {
 
 /// Adds a row.
 #[utoipa::path(
-    post, path = "/api/studies/{id}/rows", params(("id" = String, Path)), request_body = AddRow,
-    responses((status = 200, body = Study), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 410, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem))
+    post, path = "/api/studies/{id}/rows", params(Id), request_body = AddRow,
+    responses((status = 200, body = Study), (status = 409, body = Problem, description = "Signed, or changed since"), (status = 410, body = Problem, description = "It was purged"))
 )]
 pub async fn add(
     State(room): State<Arc<Room>>,
@@ -115,8 +115,8 @@ pub struct SignAs {
 
 /// Signs a report: only when each row is decided, and only the revision that was read. What is confirmed is on the disk.
 #[utoipa::path(
-    post, path = "/api/studies/{id}/signature", params(("id" = String, Path)), request_body = SignAs,
-    responses((status = 200, body = Study), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem, description = "Undecided rows, signed already, or changed since"), (status = 410, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem))
+    post, path = "/api/studies/{id}/signature", params(Id), request_body = SignAs,
+    responses((status = 200, body = Study), (status = 409, body = Problem, description = "Undecided rows, signed already, or changed since"), (status = 410, body = Problem, description = "It was purged"))
 )]
 pub async fn sign(
     State(room): State<Arc<Room>>,
@@ -187,17 +187,17 @@ fn one_line(text: &str, longest: usize, what: &str) -> Result<String, Problem> {
 
 /// The report as a text file, with its marker, and with the signature where there is one.
 #[utoipa::path(
-    get, path = "/api/studies/{id}/report.txt", params(("id" = String, Path)),
-    responses((status = 200, body = String, content_type = "text/plain"), (status = 401, body = Problem), (status = 404, body = Problem), (status = 410, body = Problem))
+    get, path = "/api/studies/{id}/report.txt", params(Id),
+    responses((status = 200, body = String, content_type = "text/plain"), (status = 410, body = Problem, description = "It was purged"))
 )]
-pub async fn text(State(room): State<Arc<Room>>, Id(id): Id) -> Result<Response, Problem> {
+pub async fn text(State(room): State<Arc<Room>>, Id(id): Id) -> Result<impl IntoResponse, Problem> {
     let study = study(room, id).await?;
     let state = match &study.signature {
         Some(signature) => format!("Signed by {} at {}", signature.signer, signature.time),
         None => format!("NOT SIGNED: {} of {} rows undecided", study.undecided().len(), study.rows.len()),
     };
     let text = format!("{DRAFT_MARK}\n{}\n\n{}\n\n{state}\n", study.notice, study.text);
-    Ok(download(text.into_response(), "text/plain; charset=utf-8", "report.txt"))
+    Ok(download(text, "report.txt"))
 }
 
 /// A study with its trail.
@@ -213,25 +213,15 @@ pub struct Export {
 
 /// The study with its whole trail.
 #[utoipa::path(
-    get, path = "/api/studies/{id}/report.json", params(("id" = String, Path)),
-    responses((status = 200, body = Export), (status = 401, body = Problem), (status = 404, body = Problem), (status = 410, body = Problem))
+    get, path = "/api/studies/{id}/report.json", params(Id),
+    responses((status = 200, body = Export), (status = 410, body = Problem, description = "It was purged"))
 )]
-pub async fn json(State(room): State<Arc<Room>>, Id(id): Id) -> Result<Response, Problem> {
-    let work = move || {
-        let study = stored(&room, &id)?;
-        let trail = room.records.read(&id)?.map(|(_, trail)| trail).unwrap_or_default();
-        Ok::<_, Problem>(Export { mark: DRAFT_MARK, study, trail })
-    };
-    let export = in_background(work).await??;
-    Ok(download(Json(export).into_response(), "application/json", "report.json"))
+pub async fn json(State(room): State<Arc<Room>>, Id(id): Id) -> Result<impl IntoResponse, Problem> {
+    let (study, trail) = in_background(move || stored_with_trail(&room, &id)).await??;
+    Ok(download(Json(Export { mark: DRAFT_MARK, study, trail }), "report.json"))
 }
 
 /// Names the file; a study's own name would end up in a folder of downloads.
-fn download(mut response: Response, kind: &'static str, name: &str) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    if let Ok(value) = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")) {
-        headers.insert(header::CONTENT_DISPOSITION, value);
-    }
-    response
+fn download<T: IntoResponse>(content: T, name: &str) -> impl IntoResponse + use<T> {
+    ([(header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\""))], content)
 }

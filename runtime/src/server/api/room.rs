@@ -45,7 +45,7 @@ pub struct RoomInfo {
 }
 
 /// What drafts here.
-#[utoipa::path(get, path = "/api/room", responses((status = 200, body = RoomInfo), (status = 401, body = Problem)))]
+#[utoipa::path(get, path = "/api/room", responses((status = 200, body = RoomInfo)))]
 pub async fn room(State(room): State<Arc<Room>>) -> Json<RoomInfo> {
     let manifest = room.words.manifest();
     Json(RoomInfo {
@@ -71,7 +71,7 @@ pub struct Token {
 /// Signs a browser in: a cookie stands for the token from then on.
 #[utoipa::path(
     post, path = "/api/session", request_body = Token,
-    responses((status = 204, description = "A session cookie"), (status = 401, body = Problem), (status = 400, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem))
+    responses((status = 204, description = "A session cookie"))
 )]
 pub async fn sign_in(
     State(access): State<Arc<Access>>,
@@ -85,13 +85,19 @@ pub async fn sign_in(
 }
 
 /// Whether the server lives.
-#[utoipa::path(get, path = "/health/live", responses((status = 200, description = "It does")))]
+#[utoipa::path(get, path = "/health/live", responses((status = 200, body = String, content_type = "text/plain", description = "It does")))]
 pub async fn live() -> &'static str {
     "live\n"
 }
 
 /// Whether it can draft.
-#[utoipa::path(get, path = "/health/ready", responses((status = 200, description = "It can"), (status = 503, description = "It cannot")))]
+#[utoipa::path(
+    get, path = "/health/ready",
+    responses(
+        (status = 200, body = String, content_type = "text/plain", description = "It can"),
+        (status = 503, body = String, content_type = "text/plain", description = "It cannot"),
+    )
+)]
 pub async fn ready(State(room): State<Arc<Room>>) -> (StatusCode, &'static str) {
     if room.is_ready() {
         (StatusCode::OK, "ready\n")
@@ -101,7 +107,10 @@ pub async fn ready(State(room): State<Arc<Room>>) -> (StatusCode, &'static str) 
 }
 
 /// How it goes, as Prometheus reads it.
-#[utoipa::path(get, path = "/metrics", responses((status = 200, description = "Text exposition format 0.0.4"), (status = 401, body = Problem)))]
+#[utoipa::path(
+    get, path = "/metrics",
+    responses((status = 200, body = String, content_type = "text/plain", description = "Text exposition format 0.0.4"))
+)]
 pub async fn metrics(State(room): State<Arc<Room>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], room.metrics.exposition(room.now()))
 }

@@ -18,6 +18,7 @@ use super::super::problem::Problem;
 use super::super::records::{Drafted, Event, Recorded, StudyRecord};
 use super::super::room::{Pending, Room, in_background};
 use super::super::study::Study;
+use super::description::File;
 use super::{Id, follow};
 use crate::evidence::Evidence;
 
@@ -82,7 +83,7 @@ impl Listed {
 }
 
 /// The worklist: what is under way and the newest records, newest first.
-#[utoipa::path(get, path = "/api/studies", responses((status = 200, body = Vec<Listed>), (status = 401, body = Problem)))]
+#[utoipa::path(get, path = "/api/studies", responses((status = 200, body = Vec<Listed>)))]
 pub async fn list(State(room): State<Arc<Room>>) -> Result<Json<Vec<Listed>>, Problem> {
     let mut all: Vec<Listed> = room.all_pending().iter().filter_map(Listed::of).collect();
     let recorded = in_background(move || room.records.newest(ON_THE_LIST)).await??;
@@ -106,12 +107,13 @@ pub async fn list(State(room): State<Arc<Room>>) -> Result<Json<Vec<Listed>>, Pr
 /// gets the events of the draft at once, as from `/api/studies/{id}/events`; when it goes, the draft is given up.
 #[utoipa::path(
     post, path = "/api/studies",
-    request_body(content_type = "application/octet-stream", content = Vec<u8>),
+    request_body(content_type = "application/octet-stream", content = inline(File)),
     params(("x-file-name" = Option<String>, Header, description = "Name of the file, percent-encoded UTF-8")),
     responses(
-        (status = 202, body = Listed), (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 408, body = Problem), (status = 413, body = Problem), (status = 422, body = Problem),
-        (status = 429, body = Problem, description = "The queue is full; Retry-After says when to try again"),
+        (status = 200, body = String, content_type = "text/event-stream", description = "The events, where they are accepted"),
+        (status = 202, body = Listed, description = "It waits for its draft"),
+        (status = 422, body = Problem, description = "No image that the gate lets through"),
+        (status = 429, body = Problem, description = "The queue is full", headers(("retry-after" = u64, description = "Seconds until the next try"))),
     )
 )]
 pub async fn submit(State(room): State<Arc<Room>>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
@@ -152,8 +154,8 @@ fn percent_decoded(text: &[u8]) -> Option<Vec<u8>> {
 
 /// A drafted study: its rows in their present state.
 #[utoipa::path(
-    get, path = "/api/studies/{id}", params(("id" = String, Path)),
-    responses((status = 200, body = Study), (status = 202, body = Listed, description = "Not drafted yet"), (status = 401, body = Problem), (status = 404, body = Problem), (status = 410, body = Problem))
+    get, path = "/api/studies/{id}", params(Id),
+    responses((status = 200, body = Study), (status = 202, body = Listed, description = "Not drafted yet"), (status = 410, body = Problem, description = "It was purged"))
 )]
 pub async fn read(State(room): State<Arc<Room>>, Id(id): Id) -> Result<Response, Problem> {
     if let Some(listed) = room.pending(&id).as_ref().and_then(Listed::of) {
@@ -169,8 +171,14 @@ pub async fn study(room: Arc<Room>, id: String) -> Result<Study, Problem> {
 
 /// As [`study`], where waiting for a disk is allowed.
 pub fn stored(room: &Room, id: &str) -> Result<Study, Problem> {
+    Ok(stored_with_trail(room, id)?.0)
+}
+
+/// As [`stored`], with all that happened to it.
+pub fn stored_with_trail(room: &Room, id: &str) -> Result<(Study, Vec<Recorded>), Problem> {
     let (record, trail) = recorded(room, id)?;
-    Study::of(record, &trail).ok_or_else(Problem::internal)
+    let study = Study::of(record, &trail).ok_or_else(Problem::internal)?;
+    Ok((study, trail))
 }
 
 /// A study's record and trail.
@@ -187,8 +195,8 @@ fn recorded(room: &Room, id: &str) -> Result<(StudyRecord, Vec<Recorded>), Probl
 
 /// Purges a study: its draft, its trail and, where no other study shows it, its image. One that is under way is given up.
 #[utoipa::path(
-    delete, path = "/api/studies/{id}", params(("id" = String, Path)),
-    responses((status = 204, description = "It is gone"), (status = 401, body = Problem), (status = 404, body = Problem))
+    delete, path = "/api/studies/{id}", params(Id),
+    responses((status = 204, description = "It is gone"))
 )]
 pub async fn remove(State(room): State<Arc<Room>>, Id(id): Id) -> Result<StatusCode, Problem> {
     let given_up = room.give_up(&id);
@@ -199,8 +207,8 @@ pub async fn remove(State(room): State<Arc<Room>>, Id(id): Id) -> Result<StatusC
 /// The image's grey samples before any window: H × W, row-major, u16 little-endian. The header `x-radiograph` describes
 /// them: `width`, `height`, `bits`, `slope`, `intercept`, `center`, `window`, `inverted`.
 #[utoipa::path(
-    get, path = "/api/studies/{id}/image", params(("id" = String, Path)),
-    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 401, body = Problem), (status = 404, body = Problem), (status = 410, body = Problem, description = "The image was not kept"))
+    get, path = "/api/studies/{id}/image", params(Id),
+    responses((status = 200, body = inline(File), content_type = "application/octet-stream"), (status = 410, body = Problem, description = "It was purged, or its image was not kept"), (status = 422, body = Problem, description = "Its image cannot be read any more"))
 )]
 pub async fn image(State(room): State<Arc<Room>>, Id(id): Id) -> Result<Response, Problem> {
     let sha256 = image_of(&room, id).await?;
@@ -221,9 +229,9 @@ pub async fn image(State(room): State<Arc<Room>>, Id(id): Id) -> Result<Response
 
 /// Hands a study's image in again, where it was not kept.
 #[utoipa::path(
-    put, path = "/api/studies/{id}/image", params(("id" = String, Path)),
-    request_body(content_type = "application/octet-stream", content = Vec<u8>),
-    responses((status = 204, description = "It is here"), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem, description = "Another image"), (status = 413, body = Problem))
+    put, path = "/api/studies/{id}/image", params(Id),
+    request_body(content_type = "application/octet-stream", content = inline(File)),
+    responses((status = 204, description = "It is here"), (status = 409, body = Problem, description = "Another image"), (status = 410, body = Problem, description = "It was purged"))
 )]
 pub async fn supply_image(State(room): State<Arc<Room>>, Id(id): Id, body: Body) -> Result<StatusCode, Problem> {
     let expected = image_of(&room, id).await?;
@@ -239,8 +247,8 @@ pub async fn supply_image(State(room): State<Arc<Room>>, Id(id): Id, body: Body)
 /// Where the model looked while it drafted: a map over the image for each row of the draft, made when it is asked for. What
 /// a reader adds or writes anew has none of its own.
 #[utoipa::path(
-    get, path = "/api/studies/{id}/evidence", params(("id" = String, Path)),
-    responses((status = 200, body = Evidence), (status = 401, body = Problem), (status = 404, body = Problem), (status = 410, body = Problem, description = "The image was not kept, or another bundle or an older version drafted it"), (status = 422, body = Problem, description = "The image cannot be read"))
+    get, path = "/api/studies/{id}/evidence", params(Id),
+    responses((status = 200, body = Evidence), (status = 410, body = Problem, description = "The image was not kept, or another bundle or an older version drafted it"), (status = 422, body = Problem, description = "The image cannot be read"))
 )]
 pub async fn evidence(State(room): State<Arc<Room>>, Id(id): Id) -> Result<Json<Evidence>, Problem> {
     let records = Arc::clone(&room);

@@ -29,6 +29,7 @@ mod resume_kill;
 mod safetensors;
 mod score;
 mod serve;
+mod serve_api;
 mod slim;
 mod train_peers;
 mod validate;
@@ -84,6 +85,11 @@ const PROOFS: &[Proof] = &[
         name: "serve",
         about: "the reading room under 32 callers, under kills between edit and signature, under steady load [--clients N] [--seconds S] [--kills N] [--steady S] [--workers N] [--images N] [--seed S] [--bundle DIR]",
         run: serve::run,
+    },
+    Proof {
+        name: "serve-api",
+        about: "the reading room answers as its description says, whatever schemathesis asks --python PATH [--examples N] [--seed S] [--bundle DIR]",
+        run: serve_api::run,
     },
     Proof {
         name: "batch-bad-files",

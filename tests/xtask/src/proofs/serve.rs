@@ -1,6 +1,6 @@
 //! The reading room at length: many callers at once, kills between edit and signature, steady load.
 
-mod client;
+pub mod client;
 
 use std::fs;
 use std::path::PathBuf;

@@ -45,6 +45,11 @@ impl Room {
         Ok(Self { child, address })
     }
 
+    /// Where it listens: `IP:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Its process.
     pub fn id(&self) -> u32 {
         self.child.id()
