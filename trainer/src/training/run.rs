@@ -73,6 +73,11 @@ impl Run {
         if training.max_steps > 0 { total.min(training.max_steps as u64) } else { total }
     }
 
+    /// Whether the last step has no epoch's end behind it: the run ended on its way, or while it was measured.
+    pub fn is_unmeasured(&self) -> bool {
+        self.state.step > 0 && self.state.latest.is_none_or(|latest| latest.step < self.state.step)
+    }
+
     /// Steps over which the learning rate falls.
     fn horizon(&self, data: &Data) -> u64 {
         let training = self.training();
@@ -117,17 +122,25 @@ impl Run {
     ) -> anyhow::Result<Ending> {
         let total = self.total_steps(data);
         let schedule = Schedule::new(self.training(), self.horizon(data));
-        while self.state.step < total {
+        while self.state.step < total || self.is_unmeasured() {
             let before_step = &mut None;
             let trained = self.train_epoch(data, &schedule, total, journal, stop, before_step);
             if trained.as_ref().is_err_and(anyhow::Error::is::<RanksError>) {
-                self.save_before_step(before_step.take())?;
+                if let Some(statistics) = before_step.take() {
+                    self.tensors.statistics = statistics;
+                }
+                self.save_without_others()?;
             }
             if !trained? {
                 self.save(LAST)?;
                 return Ok(Ending::Interrupted);
             }
-            let record = self.finish_epoch(data, journal)?;
+            let finished = self.finish_epoch(data, journal);
+            if finished.as_ref().is_err_and(anyhow::Error::is::<RanksError>) {
+                // All have done the epoch's steps; whoever goes on measures them.
+                self.save_without_others()?;
+            }
+            let record = finished?;
             let better = self.state.best.is_none_or(|best| record.beats(&best, self.training().best_by));
             if better {
                 self.state.best = Some(record);
@@ -195,12 +208,7 @@ impl Run {
             }
             Ok(self.state.step < total && !stops)
         })?;
-        let complete = self.state.batch == plans.len();
-        if complete {
-            self.state.epoch += 1;
-            self.state.batch = 0;
-        }
-        Ok(complete || self.state.step >= total)
+        Ok(self.state.batch == plans.len() || self.state.step >= total)
     }
 
     /// Whether SAVE_EVERY_STEPS or SAVE_EVERY_MINUTES ask for a save now.
@@ -210,13 +218,14 @@ impl Run {
         by_steps || (minutes > 0.0 && self.saved.elapsed().as_secs_f64() >= minutes * 60.0)
     }
 
-    /// Validates, records the epoch and clears its sums.
+    /// Validates, records the epoch, and goes to the next one. Where validation fails, the state stays as it was.
     fn finish_epoch(&mut self, data: &Data, journal: &mut Option<Journal>) -> anyhow::Result<EpochRecord> {
+        let held_out =
+            if data.validation.samples.is_empty() { self.state.running } else { self.validate(&data.validation)? };
         let running = std::mem::take(&mut self.state.running);
-        let held_out = if data.validation.samples.is_empty() { running } else { self.validate(&data.validation)? };
         let record = EpochRecord {
             // An epoch that MAX_STEPS cut short counts as well.
-            epoch: self.state.epoch + usize::from(self.state.batch > 0),
+            epoch: self.state.epoch + 1,
             step: self.state.step,
             training_loss: running.mean_loss(),
             training_accuracy: running.accuracy(),
@@ -224,6 +233,10 @@ impl Run {
             validation_accuracy: held_out.accuracy(),
         };
         self.state.latest = Some(record);
+        if self.state.batch == data.training.batches_per_epoch(&self.ordering()) {
+            self.state.epoch += 1;
+            self.state.batch = 0;
+        }
         if let Some(journal) = journal {
             journal.epoch(&record)?;
         }
@@ -266,11 +279,8 @@ impl Run {
         }))
     }
 
-    /// Saves what was done before a step that cannot be finished, for another process is gone.
-    fn save_before_step(&mut self, statistics: Option<RunningStatistics>) -> anyhow::Result<()> {
-        if let Some(statistics) = statistics {
-            self.tensors.statistics = statistics;
-        }
+    /// Saves what all have done, for another process is gone.
+    fn save_without_others(&mut self) -> anyhow::Result<()> {
         self.save(LAST)?;
         self.saver.finish()?;
         say(format!("the {} steps that all have done are saved in `{}`", self.state.step, self.folder.display()));

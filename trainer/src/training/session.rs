@@ -151,7 +151,7 @@ fn resume_with(ranks: Ranks, request: &ResumeRequest) -> anyhow::Result<()> {
     let captured = capture(&state, device, ranks)?;
     let (folder, saver, saved) = (folder.clone(), Saver::default(), Instant::now());
     let run = Run { state, network, tensors, device, compute, ranks, folder, captured, saver, saved };
-    if run.state.step >= run.total_steps(&prepared.data) {
+    if run.state.step >= run.total_steps(&prepared.data) && !run.is_unmeasured() {
         say(format!("the run is complete after {} epochs\nhint: `--epochs N` adds more", run.state.epoch));
     }
     complete(run, &prepared.data, None)
