@@ -60,6 +60,14 @@ fn answers_are_of_the_described_kind() {
     let followed = server.ask("POST", "/api/studies", &[("Accept", "text/event-stream")], &pgm(1));
     assert_eq!(followed.status, 200);
     assert_described(&description, ["post", "/api/studies"], &followed);
+    let content = &description["paths"]["/api/studies"]["post"]["responses"]["200"]["content"];
+    let described = &content["text/event-stream"]["schema"]["properties"]["event"]["enum"];
+    let told: Vec<_> =
+        followed.text().lines().filter_map(|line| line.strip_prefix("event: ").map(str::to_owned)).collect();
+    assert!(told.iter().any(|name| name == "drafted"), "{told:?}");
+    for name in told {
+        assert!(described.as_array().is_some_and(|all| all.contains(&name.as_str().into())), "{name}: {described}");
+    }
     let known = address_of(&server.drafted(&pgm(2)));
     for path in ["/api/room", "/api/studies", "/health/live", "/health/ready", "/metrics"] {
         assert_described(&description, ["get", path], &server.get(path));

@@ -9,6 +9,8 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
 use futures_util::stream::{once, unfold};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::engine::Progress;
 use super::super::problem::Problem;
@@ -17,11 +19,36 @@ use super::super::study::Study;
 use super::Id;
 use super::studies::study;
 
+/// What an event tells.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum News {
+    /// It waits for its turn.
+    Waiting,
+    /// The text so far, whole.
+    Text,
+    /// The study, with its draft.
+    Drafted,
+    /// Why there is no draft.
+    Failed,
+    /// Nobody wanted it any more.
+    Cancelled,
+}
+
+/// An event of a draft that is followed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FollowedEvent {
+    #[schema(inline)]
+    event: News,
+    /// JSON: the `id`, with `text` the `text`; the study; or the `error`.
+    data: String,
+}
+
 /// Follows a draft: `waiting` or `text` (the text so far, whole) as often as there is news, then one of `drafted` (the
 /// study), `failed` and `cancelled`, then the end. The data of each event is JSON.
 #[utoipa::path(
     get, path = "/api/studies/{id}/events", params(Id),
-    responses((status = 200, body = String, content_type = "text/event-stream"), (status = 410, body = Problem, description = "It was purged"))
+    responses((status = 200, body = inline(FollowedEvent), content_type = "text/event-stream"), (status = 410, body = Problem, description = "It was purged"))
 )]
 pub async fn events(State(room): State<Arc<Room>>, Id(id): Id) -> Result<Response, Problem> {
     if let Some(pending) = room.pending(&id) {
@@ -74,29 +101,36 @@ impl Listener {
     async fn event(&self, progress: Progress) -> Event {
         let id = self.pending.study.id.clone();
         match progress {
-            Progress::Waiting => named("waiting", &serde_json::json!({ "id": id })),
+            Progress::Waiting => told(News::Waiting, &serde_json::json!({ "id": id })),
             Progress::Drafting(tokens) => {
                 let text = self.room.words.words().text(&tokens);
-                named("text", &serde_json::json!({ "id": id, "text": text }))
+                told(News::Text, &serde_json::json!({ "id": id, "text": text }))
             }
             Progress::Drafted => match study(Arc::clone(&self.room), id).await {
                 Ok(study) => drafted(&study),
                 Err(problem) => failed(&problem.error),
             },
-            Progress::Cancelled => named("cancelled", &serde_json::json!({ "id": id })),
+            Progress::Cancelled => told(News::Cancelled, &serde_json::json!({ "id": id })),
             Progress::Failed(problem) => failed(&problem),
         }
     }
 }
 
-fn named(name: &str, data: &serde_json::Value) -> Event {
+fn told(news: News, data: &serde_json::Value) -> Event {
+    let name = match news {
+        News::Waiting => "waiting",
+        News::Text => "text",
+        News::Drafted => "drafted",
+        News::Failed => "failed",
+        News::Cancelled => "cancelled",
+    };
     Event::default().event(name).data(data.to_string())
 }
 
 fn drafted(study: &Study) -> Event {
-    named("drafted", &serde_json::to_value(study).unwrap_or_default())
+    told(News::Drafted, &serde_json::to_value(study).unwrap_or_default())
 }
 
 fn failed(problem: &str) -> Event {
-    named("failed", &serde_json::json!({ "error": problem }))
+    told(News::Failed, &serde_json::json!({ "error": problem }))
 }

@@ -110,7 +110,7 @@ pub async fn list(State(room): State<Arc<Room>>) -> Result<Json<Vec<Listed>>, Pr
     request_body(content_type = "application/octet-stream", content = inline(File)),
     params(("x-file-name" = Option<String>, Header, description = "Name of the file, percent-encoded UTF-8")),
     responses(
-        (status = 200, body = String, content_type = "text/event-stream", description = "The events, where they are accepted"),
+        (status = 200, body = inline(follow::FollowedEvent), content_type = "text/event-stream", description = "The events, where they are accepted"),
         (status = 202, body = Listed, description = "It waits for its draft"),
         (status = 422, body = Problem, description = "No image that the gate lets through"),
         (status = 429, body = Problem, description = "The queue is full", headers(("retry-after" = u64, description = "Seconds until the next try"))),
