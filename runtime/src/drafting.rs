@@ -55,9 +55,9 @@ pub type Followable = (Study, Option<Box<dyn Follower>>);
 pub trait Comers {
     /// The next one, if there is one now.
     fn next(&mut self) -> Option<Followable>;
-    /// How many `next` would give now, where more may come after it has given none.
-    fn waiting(&self) -> usize {
-        0
+    /// How many of those who wait are this run's to take now, where more may come after `next` has given none.
+    fn waiting(&self) -> Option<usize> {
+        None
     }
 }
 
@@ -338,10 +338,11 @@ struct Waiting {
 }
 
 impl Queue<'_> {
-    /// Encodes the next studies, as many as are drafted together; whether there were any.
+    /// Encodes the next studies, as many as are drafted together and no more than are its to take; whether there were any.
     fn encode(&mut self) -> Result<bool, ModelError> {
         let mut pixels = Vec::new();
-        while self.waiting.len() < self.together
+        let most = self.comers.waiting().map_or(self.together, |waiting| waiting.min(self.together));
+        while self.waiting.len() < most
             && let Some((Study { name, pixels: its }, follower)) = self.comers.next()
         {
             pixels.extend_from_slice(&its);
@@ -393,7 +394,7 @@ impl Studies<Decoder> for Queue<'_> {
     }
 
     fn seats(&mut self, taken: usize) -> usize {
-        match self.waiting.len() + self.comers.waiting() {
+        match self.waiting.len() + self.comers.waiting().unwrap_or(0) {
             0 => taken,
             // Few widths: the buffers of each are kept.
             coming => (taken + coming).next_power_of_two().min(self.together).max(taken),

@@ -1,8 +1,8 @@
 //! The model behind the server: a bounded queue, and threads that draft with the very loop of `xreport generate`.
 //!
-//! A worker begins a run over as many rows as studies wait, and goes on for as long as studies come: the run is widened for
-//! those who come while it is narrow, and a report that ends makes room for the next one. Finished drafts go to one recorder,
-//! which commits all that have come in at once.
+//! A worker begins a run over its share of the studies that wait (what idle workers could take is left to them), and goes on
+//! for as long as studies come: the run is widened for those who come while it is narrow, and a report that ends makes room
+//! for the next one. Finished drafts go to one recorder, which commits all that have come in at once.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -73,6 +73,15 @@ pub struct Finished<T> {
 struct Waiting<T> {
     jobs: VecDeque<Job<T>>,
     closed: bool,
+    /// Workers without a study.
+    idle: usize,
+}
+
+impl<T> Waiting<T> {
+    /// How many of the studies here are one worker's, which holds `more` besides.
+    fn share(&self, more: usize) -> usize {
+        (self.jobs.len() + more).div_ceil(self.idle + 1)
+    }
 }
 
 #[derive(Debug)]
@@ -86,17 +95,21 @@ impl<T> Queue<T> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next study that somebody still wants, and how many wait behind it; `None` when the queue is closed and empty.
+    /// The next study that somebody still wants, and how many, itself among them, are for the worker that takes it; `None`
+    /// when the queue is closed and empty.
     fn next(&self) -> Option<(Job<T>, usize)> {
         let mut waiting = self.lock();
         loop {
             if let Some(job) = take(&mut waiting) {
-                return Some((job, waiting.jobs.len()));
+                let share = waiting.share(1);
+                return Some((job, share));
             }
             if waiting.closed {
                 return None;
             }
+            waiting.idle += 1;
             waiting = self.came.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting.idle -= 1;
         }
     }
 
@@ -133,7 +146,7 @@ impl<T: Send + 'static> Engine<T> {
         batch_size: usize,
         record: impl Fn(Vec<Finished<T>>) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let waiting = Mutex::new(Waiting { jobs: VecDeque::new(), closed: false });
+        let waiting = Mutex::new(Waiting { jobs: VecDeque::new(), closed: false, idle: 0 });
         let queue = Arc::new(Queue { waiting, came: Condvar::new() });
         let able = Arc::new(AtomicUsize::new(drafters.len()));
         let (to_recorder, finished) = channel();
@@ -229,16 +242,15 @@ impl<T> Comers for FromQueue<'_, T> {
         Some((Study { name, pixels }, Some(Box::new(ear))))
     }
 
-    fn waiting(&self) -> usize {
-        self.queue.lock().jobs.len()
+    fn waiting(&self) -> Option<usize> {
+        Some(self.queue.lock().share(usize::from(self.first.is_some())))
     }
 }
 
 impl<T> Worker<T> {
     fn work(mut self) {
-        while let Some((first, behind)) = self.queue.next() {
-            let together = (behind + 1).min(self.batch_size);
-            self.run(first, together);
+        while let Some((first, share)) = self.queue.next() {
+            self.run(first, share.min(self.batch_size));
         }
     }
 
@@ -295,5 +307,47 @@ impl Follower for Ear {
             self.progress.send_replace(Progress::Drafting(tokens.to_vec()));
         }
         Next::Step
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    fn job(number: u32, places: &Arc<Semaphore>) -> Job<u32> {
+        Job {
+            pixels: Vec::new(),
+            name: String::new(),
+            progress: watch::Sender::new(Progress::Waiting),
+            cancelled: Arc::default(),
+            record: number,
+            place: Arc::clone(places).try_acquire_owned().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_worker_leaves_to_idle_ones_what_they_could_take() {
+        let waiting = Mutex::new(Waiting { jobs: VecDeque::new(), closed: false, idle: 0 });
+        let queue = Arc::new(Queue { waiting, came: Condvar::new() });
+        let places = Arc::new(Semaphore::new(16));
+        let other = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || queue.next().map(|(job, share)| (job.record, share))
+        });
+        while queue.lock().idle == 0 {
+            thread::yield_now();
+        }
+        // Nobody is woken yet: of seven, four are for the one that asks, three for the one that sleeps.
+        queue.lock().jobs.extend((0..7).map(|number| job(number, &places)));
+        let (first, share) = queue.next().unwrap();
+        assert_eq!((first.record, share), (0, 4));
+        queue.came.notify_one();
+        assert_eq!(other.join().unwrap(), Some((1, 6)), "with nobody idle all are its own");
+        queue.lock().closed = true;
+        assert_eq!(queue.lock().share(0), 5);
     }
 }
