@@ -46,16 +46,20 @@ impl Checkpoint {
         self.tensors == other.tensors && self.data == other.data
     }
 
-    /// The largest difference between floats of the same place, in tensors whose names `counts`.
-    pub fn largest_difference(&self, other: &Self, counts: impl Fn(&str) -> bool) -> Result<f32> {
+    /// The largest difference between floats of the same place, among those that `counts`: asked for a tensor's name, the
+    /// place in it and how many it holds.
+    pub fn largest_difference(&self, other: &Self, counts: impl Fn(&str, usize, usize) -> bool) -> Result<f32> {
         ensure!(self.tensors == other.tensors, "the checkpoints hold other tensors");
         let mut largest = 0f32;
-        for (_, tensor) in self.tensors.as_object().into_iter().flatten().filter(|(name, _)| counts(name)) {
+        for (name, tensor) in self.tensors.as_object().into_iter().flatten() {
             let place = |at: usize| tensor["data_offsets"][at].as_u64().map(|offset| offset as usize);
             let place = place(0).zip(place(1)).context("a tensor without a place")?;
             let [one, two] = [self, other].map(|file| file.data.get(place.0..place.1).unwrap_or_default());
-            for (one, two) in one.as_chunks::<4>().0.iter().zip(two.as_chunks::<4>().0) {
-                largest = largest.max((f32::from_le_bytes(*one) - f32::from_le_bytes(*two)).abs());
+            let [one, two] = [one, two].map(|bytes| bytes.as_chunks::<4>().0);
+            for (at, (a, b)) in one.iter().zip(two).enumerate() {
+                if counts(name, at, one.len()) {
+                    largest = largest.max((f32::from_le_bytes(*a) - f32::from_le_bytes(*b)).abs());
+                }
             }
         }
         Ok(largest)
@@ -90,9 +94,9 @@ mod tests {
     fn differences_are_those_of_the_named_tensors() {
         let [one, two] = [file(3, 1), file(3, 9)].map(|bytes| Checkpoint::parse(&bytes).expect("whole"));
         let [a, b] = [[1, 2, 3, 4], [9, 2, 3, 4]].map(f32::from_le_bytes);
-        let found = one.largest_difference(&two, |_| true).expect("the same tensors");
+        let found = one.largest_difference(&two, |_, _, _| true).expect("the same tensors");
         assert!((found - (a - b).abs()).abs() < f32::EPSILON && found > 0.0);
-        assert!(one.largest_difference(&two, |name| name != "w").expect("the same tensors").abs() < f32::EPSILON);
+        assert!(one.largest_difference(&two, |name, _, _| name != "w").expect("the same tensors").abs() < f32::EPSILON);
     }
 
     #[test]
