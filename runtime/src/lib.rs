@@ -19,4 +19,6 @@ pub mod model;
 pub mod onnxruntime;
 pub mod output;
 mod platform;
+#[cfg(target_arch = "x86_64")]
+mod projection;
 pub mod server;

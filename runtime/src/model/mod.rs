@@ -23,6 +23,7 @@ pub use evidence::EvidenceModel;
 use crate::decoding::StepError;
 use crate::device::{Device, DeviceRequest};
 use crate::onnxruntime::OnnxRuntimeError;
+use session::Work;
 
 /// Why a model cannot run.
 #[derive(Debug, Error)]
@@ -142,8 +143,8 @@ impl Model {
         let threads = options.resolved_threads();
         let cuda_graph = device != Device::Cpu && options.ahead.is_some_and(|ahead| ahead.cuda_graph);
         let ahead = options.ahead.map(|ahead| StepsAhead { cuda_graph, ..ahead });
-        let encoder = session::open(bundle, &variant.encoder, device, threads, false)?;
-        let decoder = session::open(bundle, &variant.decoder, device, threads, cuda_graph)?;
+        let encoder = session::open(bundle, &variant.encoder, device, threads, Work::Whole)?;
+        let decoder = session::open(bundle, &variant.decoder, device, threads, Work::Steps { cuda_graph })?;
         let mut decoder = Decoder::new(decoder, &manifest.architecture, variant.precision.floats(), device);
         decoder.set_ahead(ahead);
         Ok(Self {
@@ -194,7 +195,8 @@ impl Model {
         if self.device != Device::Cpu || options.ahead.is_some() {
             return Ok(false);
         }
-        self.decoder.set_verifier(session::open(bundle, verifier, self.device, options.resolved_threads(), false)?);
+        let work = Work::Steps { cuda_graph: false };
+        self.decoder.set_verifier(session::open(bundle, verifier, self.device, options.resolved_threads(), work)?);
         Ok(true)
     }
 

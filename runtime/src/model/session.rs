@@ -11,19 +11,27 @@ use super::ModelError;
 use crate::device::Device;
 use crate::onnxruntime;
 use crate::platform;
+#[cfg(target_arch = "x86_64")]
+use crate::projection;
+
+/// What a session does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Many rows at once: images, whole texts.
+    Whole,
+    /// Few rows, again and again. With `cuda_graph` its runs are captured as CUDA graphs, by the run option `gpu_graph_id`;
+    /// on the CPU its products are made as [`crate::projection`] says.
+    Steps {
+        /// Whether runs are captured.
+        cuda_graph: bool,
+    },
+}
 
 /// Opens a graph of the bundle on a device.
 ///
 /// Spinning is off: on a desktop or a shared machine it makes two threads slower than one. A CUDA session does not let
-/// nodes fall back to the CPU: a graph that does not run whole on the device is an error, not a slow surprise. With
-/// `cuda_graph` its runs are captured as CUDA graphs, by the run option `gpu_graph_id`.
-pub fn open(
-    bundle: &Bundle,
-    graph: &str,
-    device: Device,
-    threads: usize,
-    cuda_graph: bool,
-) -> Result<Session, ModelError> {
+/// nodes fall back to the CPU: a graph that does not run whole on the device is an error, not a slow surprise.
+pub fn open(bundle: &Bundle, graph: &str, device: Device, threads: usize, work: Work) -> Result<Session, ModelError> {
     let (environment, _) = onnxruntime::environment()?;
     let mut builder = Session::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::Level3)
@@ -36,7 +44,10 @@ pub fn open(
         builder = builder.with_precise_qmm().map_err(ort::Error::from)?;
     }
     if let Device::Cuda(index) = device {
-        let provider = CUDA::default().with_device_id(index).with_tf32(false).with_cuda_graph(cuda_graph);
+        let provider = CUDA::default()
+            .with_device_id(index)
+            .with_tf32(false)
+            .with_cuda_graph(work == Work::Steps { cuda_graph: true });
         let provider = provider.build().error_on_failure();
         builder = builder
             .with_execution_providers([provider])
@@ -47,6 +58,14 @@ pub fn open(
         builder = builder.with_external_initializer_file_in_memory(name, bytes).map_err(ort::Error::from)?;
     }
     let bytes = bundle.file(graph).expect("the bundle's graphs were checked when it was loaded");
+    #[cfg(target_arch = "x86_64")]
+    if work != Work::Whole
+        && device == Device::Cpu
+        && let Some(rewritten) = projection::rewritten(bundle, graph)?
+    {
+        let mut builder = builder.with_operators(rewritten.domain(threads)?).map_err(ort::Error::from)?;
+        return Ok(builder.commit_from_memory(&rewritten.bytes)?);
+    }
     Ok(builder.commit_from_memory(bytes)?)
 }
 
