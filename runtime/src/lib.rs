@@ -15,10 +15,10 @@ pub mod evidence;
 pub mod failure;
 pub mod generate;
 pub mod inputs;
+#[cfg(target_arch = "x86_64")]
+mod kernels;
 pub mod model;
 pub mod onnxruntime;
 pub mod output;
 mod platform;
-#[cfg(target_arch = "x86_64")]
-mod projection;
 pub mod server;

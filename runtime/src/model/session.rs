@@ -9,10 +9,10 @@ use xreport_models::bundle::Bundle;
 
 use super::ModelError;
 use crate::device::Device;
+#[cfg(target_arch = "x86_64")]
+use crate::kernels;
 use crate::onnxruntime;
 use crate::platform;
-#[cfg(target_arch = "x86_64")]
-use crate::projection;
 
 /// What a session does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum Work {
     /// Many rows at once: images, whole texts.
     Whole,
     /// Few rows, again and again. With `cuda_graph` its runs are captured as CUDA graphs, by the run option `gpu_graph_id`;
-    /// on the CPU its products are made as [`crate::projection`] says.
+    /// on the CPU products and attention are those of [`crate::kernels`].
     Steps {
         /// Whether runs are captured.
         cuda_graph: bool,
@@ -61,7 +61,7 @@ pub fn open(bundle: &Bundle, graph: &str, device: Device, threads: usize, work: 
     #[cfg(target_arch = "x86_64")]
     if work != Work::Whole
         && device == Device::Cpu
-        && let Some(rewritten) = projection::rewritten(bundle, graph)?
+        && let Some(rewritten) = kernels::rewritten(bundle, graph)?
     {
         let mut builder = builder.with_operators(rewritten.domain(threads)?).map_err(ort::Error::from)?;
         return Ok(builder.commit_from_memory(&rewritten.bytes)?);

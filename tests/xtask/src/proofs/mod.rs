@@ -159,7 +159,7 @@ const PROOFS: &[Proof] = &[
     },
     Proof {
         name: "radiographs",
-        about: "trained on real radiographs, the deployed texts tell pneumonia from its absence [--corpus DIR] [--draws N]",
+        about: "trained on real radiographs, the deployed texts tell pneumonia from its absence [--corpus DIR] [--draws N] [--choosing PERCENT]",
         run: radiographs::run,
     },
     Proof {

@@ -24,24 +24,28 @@ const CORPUS: &str = "../shared/data/pneumonia/chest_xray/train";
 const TARGETS: [f64; 2] = [0.995, 0.959];
 /// Share of persons held out, in percent.
 const HELD_OUT: &str = "10";
-/// Share of persons by whom the best state is chosen, in percent.
-const CHOOSING: &str = "5";
+/// Share of persons by whom the best state is chosen, in percent, when nothing else is said.
+const CHOOSING: u8 = 5;
 
-/// Runs `prove radiographs [--corpus DIR] [--draws N]`.
+/// Runs `prove radiographs [--corpus DIR] [--draws N] [--choosing PERCENT]`.
+///
+/// With `--choosing 0` nobody chooses the best state: it is the last one, and has learned from these persons as well.
 ///
 /// A draw is another tenth of the persons and another training: about 500 images settle no third digit, so that the mean
 /// over several draws is held against the targets. The first is the draw that `dataset import pneumonia` makes by itself.
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
-    let words = Words::parse("radiographs", arguments, &["--corpus", "--draws"], &[])?;
+    let words = Words::parse("radiographs", arguments, &["--corpus", "--draws", "--choosing"], &[])?;
     let draws = words.number("--draws", 1u64)?;
     ensure!(draws > 0, "`--draws` wants at least 1");
     let corpus = words.text("--corpus").map_or_else(|| workspace.path(CORPUS), PathBuf::from);
     let corpus = std::path::absolute(&corpus)?;
     let settings = workspace.path("settings/radiographs.json");
+    let choosing = words.number("--choosing", CHOOSING)?;
     let shop = Workshop::new(workspace, "radiographs")?;
     let mut all = Vec::new();
     for draw in 0..draws {
-        let figures = phase(&format!("draw {} of {draws}", draw + 1), || draw_once(&shop, &corpus, &settings, draw))?;
+        let figures =
+            phase(&format!("draw {} of {draws}", draw + 1), || draw_once(&shop, &corpus, &settings, draw, choosing))?;
         println!("   {}", figures.line());
         all.push(figures);
     }
@@ -67,11 +71,12 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
 }
 
 /// Imports with a draw of its own, trains, drafts, and reads the drafts.
-fn draw_once(shop: &Workshop, corpus: &Path, settings: &Path, draw: u64) -> Result<Figures> {
+fn draw_once(shop: &Workshop, corpus: &Path, settings: &Path, draw: u64, choosing: u8) -> Result<Figures> {
     let [corpus, settings] = [corpus, settings].map(|path| path.to_str().context("the path is not UTF-8"));
     let (dataset, checkpoint, seed) = (format!("dataset-{draw}"), format!("checkpoint-{draw}"), draw.to_string());
     // The persons who are tested are not those by whom the best state is chosen.
-    let parts = ["--split", "persons", "--test-percent", HELD_OUT, "--validation-percent", CHOOSING];
+    let validation = choosing.to_string();
+    let parts = ["--split", "persons", "--test-percent", HELD_OUT, "--validation-percent", &validation];
     let mut import = vec!["dataset", "import", "pneumonia", corpus?, "--out", &dataset];
     import.extend(parts);
     if draw > 0 {
@@ -81,7 +86,11 @@ fn draw_once(shop: &Workshop, corpus: &Path, settings: &Path, draw: u64) -> Resu
     let list = format!("held-out-{draw}.csv");
     let held_out = list_held_out(shop, &dataset, &list)?;
     println!("   {} images of {HELD_OUT} % of the persons are held out", held_out.len());
-    shop.run("xreport-train", &["train", "--data", &dataset, "--settings", settings?, "--out", &checkpoint])?;
+    let mut train = vec!["train", "--data", &dataset, "--settings", settings?, "--out", &checkpoint];
+    if choosing == 0 {
+        train.extend(["--set", "dataset.VALIDATION_SIZE=0"]);
+    }
+    shop.run("xreport-train", &train)?;
     let drafts = format!("drafts-{draw}.jsonl");
     shop.run("xreport", &["generate", &list, "--model", &checkpoint, "--token-ids", "--out", &drafts])?;
     let rows = fs::read_to_string(shop.path(&drafts)).context("the drafts cannot be read")?;

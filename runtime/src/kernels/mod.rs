@@ -1,14 +1,16 @@
-//! Products of few rows with matrices of weights: where the time of a decoder's step goes on the CPU.
+//! Kernels of our own for a decoder's steps on the CPU, where ONNX Runtime leaves time lying.
 //!
 //! A step multiplies one row for each report with every matrix of the decoder, so that it takes about as long as reading
 //! them. ONNX Runtime's kernel reads one stream of addresses, which leaves a core's memory pipeline half empty, and counts
-//! on the same for several rows. Here the products of a graph are taken out when a session is made ([`graph`]) and made by
-//! an operator of ours ([`operator`]) on matrices laid out for it ([`matrix`], [`tiles`]), which all sessions of a bundle
-//! share. The bundle's files remain plain ONNX. Where the processor has neither AVX-512 nor AVX2, ONNX Runtime does it all.
+//! on the same for several rows; its attention of one token does more than read the cache once, which a small model's step
+//! feels. So when a session is made, its graph's products and attention are replaced ([`graph`]) by operators of ours ([`operators`]): products with
+//! matrices laid out for few rows ([`products`], [`tiles`]), which all sessions of a bundle share, and [`attention`]. The
+//! bundle's files remain plain ONNX. Where the processor has no AVX2, ONNX Runtime does it all.
 
+mod attention;
 mod graph;
-mod matrix;
-mod operator;
+mod operators;
+mod products;
 mod tiles;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -16,13 +18,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use ort::operator::OperatorDomain;
 use xreport_models::bundle::{Bundle, BundleError};
 
-use matrix::{Instructions, Panels};
-use operator::Projection;
+use operators::{Attention, Projection};
+use products::{Instructions, Panels};
 
-/// Domain of the operator.
+/// Domain of the operators.
 const DOMAIN: &str = "xreport";
 
-/// A graph whose products are ours.
+/// A graph with operators of ours.
 #[derive(Debug)]
 pub struct Rewritten {
     /// As ONNX Runtime takes it.
@@ -33,7 +35,10 @@ pub struct Rewritten {
 impl Rewritten {
     /// What a session on `threads` must know to run it.
     pub fn domain(self: &Arc<Self>, threads: usize) -> ort::Result<OperatorDomain> {
-        OperatorDomain::new(DOMAIN)?.add(Projection { graph: Arc::clone(self), threads })
+        OperatorDomain::new(DOMAIN)?
+            .add(Projection { graph: Arc::clone(self), threads })?
+            .add(Attention { own: true, threads })?
+            .add(Attention { own: false, threads })
     }
 }
 
@@ -43,8 +48,8 @@ type Made = (Weak<[u8]>, Weak<Rewritten>);
 /// The graphs of which a session lives.
 static ALIVE: Mutex<Vec<Made>> = Mutex::new(Vec::new());
 
-/// A graph of the bundle with its products taken out, shared with the other sessions that run it; `None` where it has none or
-/// the processor cannot make them.
+/// A graph of the bundle with operators of ours, shared with the other sessions that run it; `None` where nothing can be
+/// replaced.
 pub fn rewritten(bundle: &Bundle, graph: &str) -> Result<Option<Arc<Rewritten>>, BundleError> {
     let (Some(instructions), Some(file)) = (Instructions::detect(), bundle.file(graph)) else { return Ok(None) };
     let of = Arc::downgrade(file);
@@ -55,7 +60,7 @@ pub fn rewritten(bundle: &Bundle, graph: &str) -> Result<Option<Arc<Rewritten>>,
     }
     let external = bundle.external_files(graph)?;
     let bytes = |name: &str| external.iter().find(|(its, _)| its == name).map(|(_, bytes)| &bytes[..]);
-    let Some((bytes, weights)) = graph::take_out(file, bytes) else { return Ok(None) };
+    let Some((bytes, weights)) = graph::rewrite(file, bytes) else { return Ok(None) };
     let panels = |of: &graph::Weights| Panels::new(&of.matrix, of.bias.as_deref(), of.width, instructions);
     let rewritten = Arc::new(Rewritten { bytes, matrices: weights.iter().map(panels).collect() });
     alive.push((of, Arc::downgrade(&rewritten)));

@@ -17,7 +17,7 @@ use std::arch::x86_64::{
     _mm512_storeu_ps,
 };
 
-use super::matrix::{LANES, Panels};
+use super::products::{LANES, Panels};
 
 /// How far ahead of its use a line is asked for, in bytes.
 const AHEAD: usize = 4096;
