@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use xreport_models::image::{Admitted, Placement};
 
 use crate::model::ModelError;
-use crate::server::rows::DraftedRow;
+use crate::rows::DraftedRow;
 
 pub use crate::model::EvidenceModel;
 

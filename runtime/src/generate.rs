@@ -22,7 +22,7 @@ use crate::evidence::{Evidence, EvidenceModel};
 use crate::inputs::{Input, Inputs, Refused};
 use crate::model::ModelError;
 use crate::output::ResultRow;
-use crate::server::rows::rows_of;
+use crate::rows::rows_of;
 
 /// Batches of each worker that are read ahead.
 const BATCHES_AHEAD: usize = 2;

@@ -21,4 +21,5 @@ pub mod model;
 pub mod onnxruntime;
 pub mod output;
 mod platform;
+pub mod rows;
 pub mod server;

@@ -3,9 +3,9 @@
 //! A step multiplies one row for each report with every matrix of the decoder, so that it takes about as long as reading
 //! them. ONNX Runtime's kernel reads one stream of addresses, which leaves a core's memory pipeline half empty, and counts
 //! on the same for several rows; its attention of one token does more than read the cache once, which a small model's step
-//! feels. So when a session is made, its graph's products and attention are replaced ([`graph`]) by operators of ours ([`operators`]): products with
-//! matrices laid out for few rows ([`products`], [`tiles`]), which all sessions of a bundle share, and [`attention`]. The
-//! bundle's files remain plain ONNX. Where the processor has no AVX2, ONNX Runtime does it all.
+//! feels. So when a session is made, its graph's products and attention are replaced ([`graph`]) by operators of ours
+//! ([`operators`]): products with matrices laid out for few rows ([`products`], [`tiles`]), which all sessions of a bundle
+//! share, and [`attention`]. The bundle's files remain plain ONNX. Where the processor has no AVX2, ONNX Runtime does it all.
 
 mod attention;
 mod graph;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::mentions::{Mention, calls_all_normal, mentions};
-use super::rows::Section;
+use crate::rows::Section;
 
 /// Two rows that do not go together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -9,8 +9,8 @@ use xreport_models::bundle::Bundle;
 use xreport_models::image::{Gate, GateMode, Views};
 
 use super::problem::Problem;
-use super::rows::DraftedRow;
 use crate::evidence::{Evidence, EvidenceModel};
+use crate::rows::DraftedRow;
 
 /// Threads of the model: a reader waits for one map, and the drafts go on beside it.
 const THREADS: usize = 1;

@@ -1,8 +1,8 @@
 //! The reading room: a local page and an API on which a draft becomes a signed report.
 //!
 //! A file comes in ([`api`]), goes through the same gate and preprocessing as in `xreport generate`, waits in the
-//! [`engine`]'s bounded queue, is drafted by the same loop, and lands as [`rows`] in the [`records`]. What a reader sees of
-//! it is a [`study`], told from its trail. [`access`] says who may ask, [`connections`] how long he may take.
+//! [`engine`]'s bounded queue, is drafted by the same loop, and lands as [rows](crate::rows) in the [`records`]. What a
+//! reader sees of it is a [`study`], told from its trail. [`access`] says who may ask, [`connections`] how long he may take.
 //!
 //! Neither the log nor an address ever holds a patient's name, a file's name or a report's text.
 
@@ -20,7 +20,6 @@ mod patience;
 pub mod problem;
 pub mod records;
 mod room;
-pub mod rows;
 pub mod study;
 mod watched;
 mod words;

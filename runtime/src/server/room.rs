@@ -20,11 +20,11 @@ use super::images::Images;
 use super::metrics::{Metrics, Now};
 use super::problem::Problem;
 use super::records::{self, Drafted, Event, Records, RecordsError, StudyRecord};
-use super::rows::{DraftedRow, rows_of};
 use super::words::BundleWords;
 use super::{ServeError, ServeOptions, hex, random_id};
 use crate::drafting::{Draft, Drafter};
 use crate::evidence::Evidence;
+use crate::rows::{DraftedRow, rows_of};
 
 /// Where images lie within the records' folder.
 const IMAGES_FOLDER: &str = "images";

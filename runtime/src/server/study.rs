@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::contradictions::{Contradiction, Statement, contradictions};
 use super::records::{Decision, Drafted, Event, Recorded, StudyRecord};
-use super::rows::Section;
+use crate::rows::Section;
 
 /// What stands above a report that is not signed, and in every export.
 pub const DRAFT_MARK: &str = "Draft, not for diagnostic use";
@@ -214,8 +214,8 @@ impl Study {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rows::DraftedRow;
     use super::*;
+    use crate::rows::DraftedRow;
 
     fn record() -> StudyRecord {
         StudyRecord {

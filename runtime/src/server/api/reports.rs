@@ -14,10 +14,10 @@ use super::super::hex;
 use super::super::problem::Problem;
 use super::super::records::{Decision, Event, Recorded};
 use super::super::room::{Room, in_background};
-use super::super::rows::Section;
 use super::super::study::{DRAFT_MARK, Study};
 use super::studies::{stored, stored_with_trail, study};
 use super::{Id, Told};
+use crate::rows::Section;
 
 /// Characters of a sentence, at most.
 const LONGEST_ROW: usize = 4000;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::rows::{DraftedRow, Section};
+use crate::rows::{DraftedRow, Section};
 
 /// What a reader decides on a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
