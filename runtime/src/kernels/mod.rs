@@ -61,8 +61,9 @@ pub fn rewritten(bundle: &Bundle, graph: &str) -> Result<Option<Arc<Rewritten>>,
     let external = bundle.external_files(graph)?;
     let bytes = |name: &str| external.iter().find(|(its, _)| its == name).map(|(_, bytes)| &bytes[..]);
     let Some((bytes, weights)) = graph::rewrite(file, bytes) else { return Ok(None) };
-    let panels = |of: &graph::Weights| Panels::new(&of.matrix, of.bias.as_deref(), of.width, instructions);
-    let rewritten = Arc::new(Rewritten { bytes, matrices: weights.iter().map(panels).collect() });
+    // One after another, so that no more than one matrix is there twice.
+    let panels = |of: graph::Weights| Panels::new(&of.matrix, of.bias.as_deref(), of.width, instructions);
+    let rewritten = Arc::new(Rewritten { bytes, matrices: weights.into_iter().map(panels).collect() });
     alive.push((of, Arc::downgrade(&rewritten)));
     Ok(Some(rewritten))
 }
