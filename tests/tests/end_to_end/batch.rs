@@ -313,6 +313,39 @@ fn a_watched_folder_is_drafted_as_it_fills_and_a_file_is_taken_once_and_whole() 
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn what_stands_in_a_watchers_way_is_told_once_and_the_rest_is_drafted() {
+    let place = with_model();
+    for folder in ["one", "two"] {
+        fs::create_dir(place.path(folder)).unwrap();
+    }
+    let image = |index: usize| fs::read(place.path(format!("data/images/s0{index}.png"))).unwrap();
+    let mut run = Watched::start(
+        &mut place.command("xreport", "generate one two --model model --out out.csv --watch --settle 0.2"),
+    );
+    let record = "out.csv.ledger.jsonl";
+    assert!(run.until(|| place.has(record)));
+    place.write("one/a.png", image(0));
+    assert!(run.until(|| written_down(&place, record) >= 1));
+    // A second file of that id, and a folder that is away for a while.
+    place.write("two/a.png", image(1));
+    place.write("two/b.png", image(1));
+    assert!(run.until(|| written_down(&place, record) >= 2));
+    fs::remove_dir_all(place.path("two")).unwrap();
+    let started = Instant::now();
+    assert!(run.until(|| started.elapsed() > Duration::from_secs(1)));
+    place.write("two/c.png", image(2));
+    assert!(run.until(|| written_down(&place, record) >= 3));
+    run.signal("TERM");
+    let run = run.end().0.expect_code(0);
+    assert_eq!(run.stderr.matches("two inputs answer to the id `a.png`").count(), 1, "{run}");
+    assert_eq!(run.stderr.matches("warning: no such file or folder: `two`; looking again").count(), 1, "{run}");
+    let rows = place.csv("out.csv");
+    let found: Vec<_> = rows.iter().map(|row| (&row["id"], &row["text"])).collect();
+    assert_eq!(found, [("a.png", scenes::text(0)), ("b.png", scenes::text(1)), ("c.png", scenes::text(2))]);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn memory_does_not_grow_with_the_number_of_images() {
