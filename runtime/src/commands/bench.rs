@@ -215,6 +215,7 @@ impl Case {
             let options = DecodingOptions { beams: self.beams, ..DecodingOptions::default() };
             decode(decoder, self.beams, &mut One { search: Some(Beam::new(&options, NEVER, tokens)) })?;
         } else {
+            decoder.want_scores(false);
             for _ in 0..tokens {
                 decoder.step()?;
             }

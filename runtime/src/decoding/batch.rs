@@ -68,6 +68,7 @@ pub fn run<M: StepModel, S: Studies<M>>(model: &mut M, rows_each: usize, studies
             return Ok(());
         }
         let started = Instant::now();
+        model.want_scores(seats.iter().flatten().any(|seat| seat.search.wants_scores()));
         model.step()?;
         for (place, seat) in seats.iter_mut().enumerate() {
             if let Some(at_work) = seat

@@ -180,6 +180,10 @@ impl Search for Beam {
         Ok(if longest || self.settled() { Next::Done } else { Next::Step })
     }
 
+    fn wants_scores(&self) -> bool {
+        true
+    }
+
     fn said(&self) -> &[u32] {
         let finished = self.finished.first().map(|hypothesis| &hypothesis.sequence);
         self.live.first().map(|live| &live.said).or(finished).map_or(&[], |said| &said.tokens)

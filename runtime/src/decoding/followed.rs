@@ -30,6 +30,10 @@ impl Search for Followed {
         Ok(if wanted == Next::Done { Next::Done } else { next })
     }
 
+    fn wants_scores(&self) -> bool {
+        self.search.wants_scores()
+    }
+
     fn said(&self) -> &[u32] {
         self.search.said()
     }

@@ -58,6 +58,10 @@ impl Search for Greedy {
         Ok(if ended || self.said.tokens.len() >= self.longest { Next::Done } else { Next::Step })
     }
 
+    fn wants_scores(&self) -> bool {
+        !self.prefix.is_empty() || self.filters.is_some()
+    }
+
     fn said(&self) -> &[u32] {
         &self.said.tokens
     }

@@ -94,6 +94,10 @@ impl Search for Sample {
         Ok(if ended || self.said.tokens.len() >= self.longest { Next::Done } else { Next::Step })
     }
 
+    fn wants_scores(&self) -> bool {
+        true
+    }
+
     fn said(&self) -> &[u32] {
         &self.said.tokens
     }

@@ -70,6 +70,8 @@ pub struct Hypothesis {
 pub trait Search {
     /// Looks at a step, and says whether and how to go on.
     fn advance(&mut self, step: &StepView, changes: &mut Changes) -> Result<Next, StepError>;
+    /// Whether it reads the scores of all tokens, or the best of each row alone; the same at each of its steps.
+    fn wants_scores(&self) -> bool;
     /// Tokens that are said so far; a search that follows several hypotheses gives the best, and may revise it.
     fn said(&self) -> &[u32];
     /// What was found, best first; at least one.

@@ -76,6 +76,7 @@ pub fn speculative(
     let mut run = Run { said: Sequence::empty(), tokens: vec![start], end, longest, counts: GuessCounts::default() };
     let mut guesses = Vec::new();
     model.resume_at(i64::from(start), 0);
+    model.want_scores(false);
     let mut done = false;
     while !done {
         let place = run.tokens.len() - 1;

@@ -49,7 +49,11 @@ pub trait StepModel {
     fn next_ids(&self) -> &[i64];
     /// Natural-log probability of these tokens, `[B]`.
     fn log_probabilities(&self) -> &[f32];
-    /// Unnormalised scores of every token after the step, `[B, V]` row-major; `None` where they stay on a device.
+    /// Says whether the scores of every token are wanted after the next steps, as they are at first. Without them the tokens
+    /// are the same; their log-probabilities may differ by rounding.
+    fn want_scores(&mut self, _wanted: bool) {}
+    /// Unnormalised scores of every token after the step, `[B, V]` row-major; `None` where they stay on a device or are not
+    /// wanted.
     fn logits(&self) -> Option<&[f32]>;
     /// Makes `token` a row's next input instead of the most probable one.
     fn feed_row(&mut self, row: usize, token: i64);

@@ -9,9 +9,10 @@ use xreport_models::onnx::proto::{
     attribute_type, data_type, dimension,
 };
 
-use super::DOMAIN;
 use super::attention::LANES;
+use super::head::HEAD;
 use super::operators::{CROSS_ATTENTION, MATRIX, PROJECTION, SELF_ATTENTION};
+use super::{DOMAIN, ending};
 
 /// A product that a graph makes: `input · weights + bias`.
 #[derive(Debug, PartialEq)]
@@ -22,6 +23,8 @@ pub struct Weights {
     pub bias: Option<Vec<f32>>,
     /// Columns.
     pub width: usize,
+    /// Whether it gives the scores of all tokens, of which a step wants the best.
+    pub is_head: bool,
 }
 
 /// The graph with an operator of ours in place of each `MatMul` with float32 weights of two axes and of the `Add` of a bias
@@ -53,11 +56,16 @@ pub fn rewrite<'a>(bytes: &[u8], file: impl Fn(&str) -> Option<&'a [u8]>) -> Opt
         }
         ours += 1;
     }
-    if ours == 0 {
-        return None;
-    }
     nodes.retain(|node| node.domain == DOMAIN || !node.output.iter().any(|output| added.contains(output)));
     graph.node = nodes;
+    let ending = steps && ending::replace(graph);
+    if ours == 0 && !ending {
+        return None;
+    }
+    let heads = graph.node.iter().filter(|node| node.domain == DOMAIN && node.op_type == HEAD);
+    for place in heads.flat_map(|node| &node.attribute).filter_map(|attribute| attribute.i) {
+        taken[place as usize].is_head = true;
+    }
     let used: HashSet<String> = graph.node.iter().flat_map(|node| node.input.iter().cloned()).collect();
     graph.initializer.retain(|tensor| used.contains(&tensor.name));
     model.opset_import.push(OperatorSetIdProto { domain: DOMAIN.into(), version: 1 });
@@ -146,7 +154,7 @@ fn product<'a, 'g>(
         floats(bias, file).filter(|bias| bias.len() == width)
     });
     let sum = sum.filter(|_| bias.is_some());
-    Some((Weights { matrix, bias, width }, sum))
+    Some((Weights { matrix, bias, width, is_head: false }, sum))
 }
 
 /// A float32 tensor's numbers.
@@ -232,7 +240,7 @@ mod tests {
         let file: Vec<u8> = [9f32, 1.0, 2.0].iter().flat_map(|number| number.to_le_bytes()).collect();
         let given = bytes(nodes, vec![outside, tensor("b", &[1], &[0.5])]);
         let (bytes, taken) = rewrite(&given, |name| (name == "weights").then_some(file.as_slice())).expect("a product");
-        assert_eq!(taken, [Weights { matrix: vec![1.0, 2.0], bias: Some(vec![0.5]), width: 1 }]);
+        assert_eq!(taken, [Weights { matrix: vec![1.0, 2.0], bias: Some(vec![0.5]), width: 1, is_head: false }]);
         let model = ModelProto::decode(bytes.as_slice()).unwrap();
         let graph = model.graph.unwrap();
         let kinds: Vec<_> = graph.node.iter().map(|node| (node.op_type.as_str(), node.output[0].as_str())).collect();

@@ -8,9 +8,14 @@
 //! share, and [`attention`]. The bundle's files remain plain ONNX. Where the processor has no AVX2, ONNX Runtime does it all.
 
 mod attention;
+mod choice;
+mod ending;
+mod exponential;
 mod graph;
+mod head;
 mod operators;
 mod products;
+mod screen;
 mod tiles;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -18,8 +23,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use ort::operator::OperatorDomain;
 use xreport_models::bundle::{Bundle, BundleError};
 
-use operators::{Attention, Projection};
+use head::Head;
+use operators::{Attention, Projection, refused};
 use products::{Instructions, Panels};
+use screen::Screen;
+
+use crate::model::Scores;
 
 /// Domain of the operators.
 const DOMAIN: &str = "xreport";
@@ -29,16 +38,32 @@ const DOMAIN: &str = "xreport";
 pub struct Rewritten {
     /// As ONNX Runtime takes it.
     pub bytes: Vec<u8>,
-    matrices: Vec<Panels>,
+    matrices: Vec<Matrix>,
+}
+
+/// Weights of a product.
+#[derive(Debug)]
+struct Matrix {
+    panels: Panels,
+    /// Where it gives the scores of many tokens.
+    screen: Option<Screen>,
 }
 
 impl Rewritten {
-    /// What a session on `threads` must know to run it.
-    pub fn domain(self: &Arc<Self>, threads: usize) -> ort::Result<OperatorDomain> {
+    /// What a session on `threads` must know to run it, and `scores`, whether all of them are wanted.
+    pub fn domain(self: &Arc<Self>, threads: usize, scores: &Scores) -> ort::Result<OperatorDomain> {
         OperatorDomain::new(DOMAIN)?
             .add(Projection { graph: Arc::clone(self), threads })?
+            .add(Head { graph: Some(Arc::clone(self)), threads, scores: scores.clone() })?
+            .add(Head { graph: None, threads, scores: scores.clone() })?
             .add(Attention { own: true, threads })?
             .add(Attention { own: false, threads })
+    }
+
+    /// A node's matrix, by its attribute.
+    fn place(&self, attribute: Option<i64>) -> ort::Result<usize> {
+        let place = attribute.and_then(|place| usize::try_from(place).ok());
+        place.filter(|&place| place < self.matrices.len()).ok_or_else(|| refused("no such matrix"))
     }
 }
 
@@ -62,8 +87,12 @@ pub fn rewritten(bundle: &Bundle, graph: &str) -> Result<Option<Arc<Rewritten>>,
     let bytes = |name: &str| external.iter().find(|(its, _)| its == name).map(|(_, bytes)| &bytes[..]);
     let Some((bytes, weights)) = graph::rewrite(file, bytes) else { return Ok(None) };
     // One after another, so that no more than one matrix is there twice.
-    let panels = |of: graph::Weights| Panels::new(&of.matrix, of.bias.as_deref(), of.width, instructions);
-    let rewritten = Arc::new(Rewritten { bytes, matrices: weights.into_iter().map(panels).collect() });
+    let matrix = |of: graph::Weights| {
+        let panels = Panels::new(&of.matrix, of.bias.as_deref(), of.width, instructions);
+        let screen = of.is_head.then(|| Screen::of(&panels)).flatten();
+        Matrix { panels, screen }
+    };
+    let rewritten = Arc::new(Rewritten { bytes, matrices: weights.into_iter().map(matrix).collect() });
     alive.push((of, Arc::downgrade(&rewritten)));
     Ok(Some(rewritten))
 }

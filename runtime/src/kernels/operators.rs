@@ -22,18 +22,18 @@ pub const CROSS_ATTENTION: &str = "StepCrossAttention";
 /// The attribute of [`PROJECTION`] that tells which matrix it is.
 pub const MATRIX: &str = "matrix";
 
-const FLOATS: OperatorInput = OperatorInput::required(TensorElementType::Float32);
+pub(super) const FLOATS: OperatorInput = OperatorInput::required(TensorElementType::Float32);
 
-fn floats() -> OperatorOutput {
+pub(super) fn floats() -> OperatorOutput {
     OperatorOutput::required(TensorElementType::Float32)
 }
 
-fn refused(what: impl Into<String>) -> ort::Error {
+pub(super) fn refused(what: impl Into<String>) -> ort::Error {
     ort::Error::new(what.into())
 }
 
 /// The type of an input, with its last axis divided or set.
-fn with_last(ty: Option<&ValueType>, last: impl Fn(i64) -> i64) -> ort::Result<ValueType> {
+pub(super) fn with_last(ty: Option<&ValueType>, last: impl Fn(i64) -> i64) -> ort::Result<ValueType> {
     let Some(ValueType::Tensor { ty, shape, dimension_symbols }) = ty else {
         return Err(refused("a tensor expected"));
     };
@@ -52,13 +52,6 @@ pub struct Projection {
     pub threads: usize,
 }
 
-impl Projection {
-    fn place(&self, attribute: Option<i64>) -> ort::Result<usize> {
-        let place = attribute.and_then(|place| usize::try_from(place).ok());
-        place.filter(|&place| place < self.graph.matrices.len()).ok_or_else(|| refused("no such matrix"))
-    }
-}
-
 impl Operator for Projection {
     type Kernel<'attr> = Product;
 
@@ -75,12 +68,12 @@ impl Operator for Projection {
     }
 
     fn create_kernel(&self, context: &KernelContext<'_>) -> ort::Result<Product> {
-        let matrix = self.place(context.get(MATRIX))?;
+        let matrix = self.graph.place(context.get(MATRIX))?;
         Ok(Product { graph: Arc::clone(&self.graph), matrix, threads: self.threads })
     }
 
     fn infer_shape(&self, context: &mut ShapeInferenceContext) -> ort::Result<()> {
-        let matrix = &self.graph.matrices[self.place(context.attr(MATRIX).ok())?];
+        let matrix = &self.graph.matrices[self.graph.place(context.attr(MATRIX).ok())?].panels;
         let output = with_last(context.inputs().first(), |_| matrix.width() as i64)?;
         context.set_output(0, &output)
     }
@@ -96,7 +89,7 @@ pub struct Product {
 
 impl Kernel for Product {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
-        let panels = &self.graph.matrices[self.matrix];
+        let panels = &self.graph.matrices[self.matrix].panels;
         let input = context.input(0)?.ok_or_else(|| refused("an input expected"))?;
         let (shape, input) = input.try_extract_tensor::<f32>()?;
         let mut shape = shape.to_vec();
@@ -113,7 +106,7 @@ impl Kernel for Product {
 }
 
 /// Calls `part` for each part, on the session's threads where there are several.
-fn in_parts(context: &ComputeContext, parts: usize, part: &(dyn Fn(usize) + Sync)) -> ort::Result<()> {
+pub(super) fn in_parts(context: &ComputeContext, parts: usize, part: &(dyn Fn(usize) + Sync)) -> ort::Result<()> {
     if parts <= 1 {
         part(0);
         return Ok(());

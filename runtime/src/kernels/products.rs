@@ -4,13 +4,13 @@
 
 use std::ops::Range;
 
-use super::tiles::{Place, avx2, avx512};
+use super::tiles::{Place, avx2, avx2_bytes, avx512, avx512_bytes};
 
 /// Columns of a panel.
 pub const LANES: usize = 16;
-/// Numbers between the end of a panel and the next: panels that are read side by side would else fall into the same places
+/// Bytes between the end of a panel and the next: panels that are read side by side would else fall into the same places
 /// of the cache, since a matrix is as high as a power of two more often than not.
-const GAP: usize = 16;
+const GAP: usize = 64;
 
 /// The instructions that make the products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,37 +53,55 @@ impl Instructions {
     }
 }
 
-/// A matrix `[depth, width]` and a bias `[width]`, float32, in panels of [`LANES`] columns: for each input the panel's
-/// weights stand together.
+/// A number of a matrix, by what it is multiplied with.
+pub trait Weight: Copy + Default + Sync {
+    /// A tile of `rows` rows by `side` panels from `panel` on, of a size that there is.
+    ///
+    /// # Safety
+    /// `place` holds `rows` rows of inputs and of sums, `side` panels wide; the panels exist.
+    unsafe fn tile(panels: &Panels<Self>, rows: usize, side: usize, panel: usize, place: Place);
+}
+
+/// A matrix `[depth, width]` in panels of [`LANES`] columns: for each input the panel's weights stand together. A column's
+/// sum is multiplied with its scale, float32 `[width]`, and added to its bias.
 #[derive(Debug)]
-pub struct Panels {
-    data: Vec<f32>,
+pub struct Panels<T = f32> {
+    data: Vec<T>,
+    scale: Vec<f32>,
     bias: Vec<f32>,
     depth: usize,
     width: usize,
     instructions: Instructions,
 }
 
-impl Panels {
-    /// Lays out `weights`, `[depth, width]` row-major, and `bias`, zeros where there is none.
+impl<T: Weight> Panels<T> {
+    /// Numbers from one panel to the next.
+    const fn stride(depth: usize) -> usize {
+        depth * LANES + GAP / size_of::<T>()
+    }
+
+    /// Lays out `weights`, `[depth, width]` row-major, `scale` and `bias`.
     ///
     /// # Panics
     /// Where a length is not what depth and width say.
-    pub fn new(weights: &[f32], bias: Option<&[f32]>, width: usize, instructions: Instructions) -> Self {
+    pub fn scaled(weights: &[T], scale: &[f32], bias: &[f32], width: usize, instructions: Instructions) -> Self {
         assert!(width > 0 && !weights.is_empty() && weights.len().is_multiple_of(width), "weights of whole rows");
-        assert!(bias.is_none_or(|bias| bias.len() == width), "a bias for each column");
+        assert!(scale.len() == width && bias.len() == width, "a scale and a bias for each column");
         let depth = weights.len() / width;
         let count = width.div_ceil(LANES);
-        let mut data = vec![0.0; count * (depth * LANES + GAP)];
-        for (panel, data) in data.chunks_exact_mut(depth * LANES + GAP).enumerate() {
+        let mut data = vec![T::default(); count * Self::stride(depth)];
+        for (panel, data) in data.chunks_exact_mut(Self::stride(depth)).enumerate() {
             let columns = panel * LANES..width.min((panel + 1) * LANES);
             for (row, to) in weights.chunks_exact(width).zip(data.chunks_exact_mut(LANES)) {
                 to[..columns.len()].copy_from_slice(&row[columns.clone()]);
             }
         }
-        let mut padded = vec![0.0; count * LANES];
-        padded[..width].copy_from_slice(bias.unwrap_or(&vec![0.0; width]));
-        Self { data, bias: padded, depth, width, instructions }
+        let padded = |numbers: &[f32]| {
+            let mut padded = vec![0.0; count * LANES];
+            padded[..width].copy_from_slice(numbers);
+            padded
+        };
+        Self { data, scale: padded(scale), bias: padded(bias), depth, width, instructions }
     }
 
     /// Inputs of a row.
@@ -96,22 +114,33 @@ impl Panels {
         self.width
     }
 
+    /// The numbers of a column, from the first input's to the last's, and its bias.
+    pub fn column(&self, index: usize) -> (impl Iterator<Item = T> + '_, f32) {
+        let start = index / LANES * Self::stride(self.depth) + index % LANES;
+        (self.data[start..].iter().step_by(LANES).take(self.depth).copied(), self.bias[index])
+    }
+
+    /// Instructions that make the products.
+    pub fn instructions(&self) -> Instructions {
+        self.instructions
+    }
+
     /// Panels.
     pub fn count(&self) -> usize {
         self.width.div_ceil(LANES)
     }
 
     /// Where a panel begins.
-    pub(super) fn panel(&self, index: usize) -> *const f32 {
-        self.data[index * (self.depth * LANES + GAP)..].as_ptr()
+    pub(super) fn panel(&self, index: usize) -> *const T {
+        self.data[index * Self::stride(self.depth)..].as_ptr()
     }
 
-    /// Where the bias of a panel begins.
-    pub(super) fn bias(&self, index: usize) -> *const f32 {
-        self.bias[index * LANES..].as_ptr()
+    /// Where scale and bias of a panel begin.
+    pub(super) fn scale_and_bias(&self, index: usize) -> (*const f32, *const f32) {
+        (self.scale[index * LANES..].as_ptr(), self.bias[index * LANES..].as_ptr())
     }
 
-    /// `input · weights + bias`: `input` is `[rows, depth]`, `output` `[rows, width]`, row-major. `each` calls what it is
+    /// `input · weights · scale + bias`: `input` is `[rows, depth]`, `output` `[rows, width]`, row-major. `each` calls what it is
     /// given for every part from 0 to `parts`, in any order, on any thread; the numbers do not depend on it.
     ///
     /// # Panics
@@ -134,6 +163,16 @@ impl Panels {
         })
     }
 
+    /// The sums of one panel and one row, `input`, in their places of the row's sums.
+    ///
+    /// # Panics
+    /// Where a length does not fit.
+    pub fn multiply_panel(&self, panel: usize, input: &[f32], output: &mut [f32]) {
+        assert!(input.len() == self.depth && output.len() >= self.width && panel < self.count(), "one row");
+        // SAFETY: the lengths fit.
+        unsafe { self.some(panel..panel + 1, input, 1, Shared(output.as_mut_ptr())) }
+    }
+
     /// The columns of `panels`.
     ///
     /// # Safety
@@ -152,7 +191,7 @@ impl Panels {
                     let input = input.as_ptr().add(row * self.depth);
                     let to = output.0.add(row * self.width + panel * LANES);
                     if panel < whole {
-                        self.tile(tall, side, panel, Place { input, output: to, width: self.width });
+                        T::tile(self, tall, side, panel, Place { input, output: to, width: self.width });
                     } else {
                         self.last(tall, panel, input, to);
                     }
@@ -170,39 +209,59 @@ impl Panels {
         let mut sums = [0.0; 8 * LANES];
         let columns = self.width - panel * LANES;
         // SAFETY: no tile has more than 8 rows.
-        unsafe { self.tile(tall, 1, panel, Place { input, output: sums.as_mut_ptr(), width: LANES }) };
+        unsafe { T::tile(self, tall, 1, panel, Place { input, output: sums.as_mut_ptr(), width: LANES }) };
         for (row, sums) in sums.chunks_exact(LANES).take(tall).enumerate() {
             // SAFETY: the rest of the row.
             let to = unsafe { std::slice::from_raw_parts_mut(output.add(row * self.width), columns) };
             to.copy_from_slice(&sums[..columns]);
         }
     }
+}
 
-    /// A tile of the size that its numbers name.
+impl Panels {
+    /// Lays out `weights`, `[depth, width]` row-major, and `bias`, zeros where there is none.
     ///
-    /// # Safety
-    /// As for the tiles.
-    unsafe fn tile(&self, rows: usize, side: usize, panel: usize, place: Place) {
-        macro_rules! choose {
-            ($($set:ident $tiles:ident $($rows:literal by $side:literal),+;)+) => {
-                match (self.instructions, rows, side) {
-                    $($(
-                        // SAFETY: the processor has these instructions, see `Instructions::detect`; the rest is the
-                        // caller's.
-                        (Instructions::$set, $rows, $side) => unsafe { $tiles::tile::<$rows, $side>(self, panel, place) },
-                    )+)+
-                    _ => unreachable!("no tile of {rows} rows by {side} panels"),
-                }
-            };
-        }
-        choose! {
-            Avx512 avx512 1 by 8, 2 by 8, 3 by 6, 4 by 6, 5 by 4, 6 by 4,
-                1 by 3, 2 by 3, 3 by 3, 4 by 3, 5 by 3, 6 by 3, 7 by 3, 8 by 3,
-                1 by 1, 2 by 1, 3 by 1, 4 by 1, 5 by 1, 6 by 1, 7 by 1, 8 by 1;
-            Avx2 avx2 1 by 4, 1 by 2, 2 by 2, 3 by 2, 1 by 1, 2 by 1, 3 by 1;
-        }
+    /// # Panics
+    /// Where a length is not what depth and width say.
+    pub fn new(weights: &[f32], bias: Option<&[f32]>, width: usize, instructions: Instructions) -> Self {
+        let bias = bias.map_or_else(|| vec![0.0; width], <[f32]>::to_vec);
+        // To multiply with 1 and add is to add, to the last bit.
+        Self::scaled(weights, &vec![1.0; width], &bias, width, instructions)
     }
 }
+
+/// Picks the tile of the size that the numbers name.
+macro_rules! choose {
+    ($panels:ident, $rows:ident, $side:ident, $panel:ident, $place:ident, $($set:ident $tiles:ident $($tall:literal by $wide:literal),+;)+) => {
+        match ($panels.instructions, $rows, $side) {
+            $($(
+                // SAFETY: the processor has these instructions, see `Instructions::detect`; the rest is the caller's.
+                (Instructions::$set, $tall, $wide) => unsafe { $tiles::tile::<$tall, $wide>($panels, $panel, $place) },
+            )+)+
+            _ => unreachable!("no tile of {} rows by {} panels", $rows, $side),
+        }
+    };
+}
+
+/// Weights of this type, with the tiles of these modules.
+macro_rules! weights {
+    ($weight:ty, $avx512:ident, $avx2:ident) => {
+        impl Weight for $weight {
+            unsafe fn tile(panels: &Panels<Self>, rows: usize, side: usize, panel: usize, place: Place) {
+                choose! {
+                    panels, rows, side, panel, place,
+                    Avx512 $avx512 1 by 8, 2 by 8, 3 by 6, 4 by 6, 5 by 4, 6 by 4,
+                        1 by 3, 2 by 3, 3 by 3, 4 by 3, 5 by 3, 6 by 3, 7 by 3, 8 by 3,
+                        1 by 1, 2 by 1, 3 by 1, 4 by 1, 5 by 1, 6 by 1, 7 by 1, 8 by 1;
+                    Avx2 $avx2 1 by 4, 1 by 2, 2 by 2, 3 by 2, 1 by 1, 2 by 1, 3 by 1;
+                }
+            }
+        }
+    };
+}
+
+weights!(f32, avx512, avx2);
+weights!(i8, avx512_bytes, avx2_bytes);
 
 /// Sums to which several threads write, each to columns of its own.
 #[derive(Clone, Copy)]

@@ -12,8 +12,9 @@
 )]
 
 use std::arch::x86_64::{
-    _MM_HINT_T0, _mm_prefetch, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps,
-    _mm256_storeu_ps, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
+    __m256, __m512, _MM_HINT_T0, _mm_loadl_epi64, _mm_loadu_si128, _mm_prefetch, _mm256_cvtepi8_epi32,
+    _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
+    _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
     _mm512_storeu_ps,
 };
 
@@ -37,7 +38,7 @@ pub struct Place {
 
 /// Functions that make tiles with one set of instructions.
 macro_rules! tiles {
-    ($name:ident, $features:literal, $floats:literal, $zero:ident, $load:ident, $store:ident, $all:ident, $add:ident, $plus:ident) => {
+    ($name:ident, $weight:ty, $features:literal, $floats:literal, $zero:ident, $weights:ident, $load:ident, $store:ident, $all:ident, $add:ident) => {
         pub mod $name {
             use super::*;
 
@@ -49,21 +50,25 @@ macro_rules! tiles {
             /// The processor has the instructions; `place` holds `ROWS` rows of inputs and of sums, `SIDE` panels wide;
             /// the panels exist.
             #[target_feature(enable = $features)]
-            pub unsafe fn tile<const ROWS: usize, const SIDE: usize>(panels: &Panels, first: usize, place: Place) {
+            pub unsafe fn tile<const ROWS: usize, const SIDE: usize>(
+                panels: &Panels<$weight>,
+                first: usize,
+                place: Place,
+            ) {
                 let depth = panels.depth();
                 let mut sums = [[[$zero(); VECTORS]; SIDE]; ROWS];
-                let starts: [*const f32; SIDE] = std::array::from_fn(|side| panels.panel(first + side));
+                let starts: [*const $weight; SIDE] = std::array::from_fn(|side| panels.panel(first + side));
                 for at in 0..depth {
                     let mut weights = [[$zero(); VECTORS]; SIDE];
                     for (weights, start) in weights.iter_mut().zip(starts) {
                         // SAFETY: a panel holds LANES numbers for each input; asking for a line beyond them is harmless.
                         unsafe {
                             let from = start.add(at * LANES);
-                            for line in 0..LANES * size_of::<f32>() / LINE {
-                                _mm_prefetch::<_MM_HINT_T0>(from.cast::<i8>().wrapping_add(AHEAD + line * LINE));
+                            if (at * LANES * size_of::<$weight>()).is_multiple_of(LINE) {
+                                _mm_prefetch::<_MM_HINT_T0>(from.cast::<i8>().wrapping_add(AHEAD));
                             }
                             for (index, vector) in weights.iter_mut().enumerate() {
-                                *vector = $load(from.add(index * $floats));
+                                *vector = $weights(from.add(index * $floats));
                             }
                         }
                     }
@@ -79,12 +84,12 @@ macro_rules! tiles {
                 }
                 for (row, sums) in sums.iter().enumerate() {
                     for (side, sums) in sums.iter().enumerate() {
-                        let bias = panels.bias(first + side);
+                        let (scale, bias) = panels.scale_and_bias(first + side);
                         for (index, sum) in sums.iter().enumerate() {
                             let column = index * $floats;
-                            // SAFETY: within the panel's bias and the row's sums.
+                            // SAFETY: within the panel's scales and biases and the row's sums.
                             unsafe {
-                                let sum = $plus(*sum, $load(bias.add(column)));
+                                let sum = $add(*sum, $load(scale.add(column)), $load(bias.add(column)));
                                 $store(place.output.add(row * place.width + side * LANES + column), sum);
                             }
                         }
@@ -95,25 +100,63 @@ macro_rules! tiles {
     };
 }
 
-tiles!(
-    avx512,
-    "avx512f",
-    16,
-    _mm512_setzero_ps,
-    _mm512_loadu_ps,
-    _mm512_storeu_ps,
-    _mm512_set1_ps,
-    _mm512_fmadd_ps,
-    _mm512_add_ps
-);
-tiles!(
-    avx2,
-    "avx2,fma",
-    8,
-    _mm256_setzero_ps,
-    _mm256_loadu_ps,
-    _mm256_storeu_ps,
-    _mm256_set1_ps,
-    _mm256_fmadd_ps,
-    _mm256_add_ps
-);
+/// Sixteen bytes as numbers.
+///
+/// # Safety
+/// They are there.
+#[target_feature(enable = "avx512f")]
+unsafe fn sixteen(bytes: *const i8) -> __m512 {
+    // SAFETY: see above.
+    let bytes = unsafe { _mm_loadu_si128(bytes.cast()) };
+    _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes))
+}
+
+/// Eight bytes as numbers.
+///
+/// # Safety
+/// They are there.
+#[target_feature(enable = "avx2")]
+unsafe fn eight(bytes: *const i8) -> __m256 {
+    // SAFETY: see above.
+    let bytes = unsafe { _mm_loadl_epi64(bytes.cast()) };
+    _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes))
+}
+
+macro_rules! with_avx512 {
+    ($name:ident, $weight:ty, $weights:ident) => {
+        tiles!(
+            $name,
+            $weight,
+            "avx512f",
+            16,
+            _mm512_setzero_ps,
+            $weights,
+            _mm512_loadu_ps,
+            _mm512_storeu_ps,
+            _mm512_set1_ps,
+            _mm512_fmadd_ps
+        );
+    };
+}
+
+macro_rules! with_avx2 {
+    ($name:ident, $weight:ty, $weights:ident) => {
+        tiles!(
+            $name,
+            $weight,
+            "avx2,fma",
+            8,
+            _mm256_setzero_ps,
+            $weights,
+            _mm256_loadu_ps,
+            _mm256_storeu_ps,
+            _mm256_set1_ps,
+            _mm256_fmadd_ps
+        );
+    };
+}
+
+with_avx512!(avx512, f32, _mm512_loadu_ps);
+with_avx512!(avx512_bytes, i8, sixteen);
+with_avx2!(avx2, f32, _mm256_loadu_ps);
+with_avx2!(avx2_bytes, i8, eight);

@@ -3,11 +3,11 @@
 use ort::session::Session;
 use xreport_models::bundle::{Architecture, DType};
 
-use super::StepsAhead;
 use super::ahead::AheadBuffers;
 use super::buffers::Buffers;
 use super::encoder::Encoded;
 use super::verifier::Verifier;
+use super::{Scores, StepsAhead};
 use crate::decoding::{StepError, StepModel, VerifyModel};
 use crate::device::Device;
 
@@ -25,6 +25,7 @@ pub struct Decoder {
     batch: Option<Batch>,
     spare: Vec<Batch>,
     verifier: Option<Verifier>,
+    scores: Scores,
 }
 
 /// The buffers of a batch, by how it steps.
@@ -47,9 +48,15 @@ impl Batch {
 }
 
 impl Decoder {
-    pub(super) fn new(session: Session, architecture: &Architecture, floats: DType, device: Device) -> Self {
+    pub(super) fn new(
+        session: Session,
+        architecture: &Architecture,
+        floats: DType,
+        device: Device,
+        scores: Scores,
+    ) -> Self {
         let architecture = architecture.clone();
-        Self { session, architecture, floats, device, ahead: None, batch: None, spare: vec![], verifier: None }
+        Self { session, architecture, floats, device, ahead: None, batch: None, spare: vec![], verifier: None, scores }
     }
 
     /// From the next batch on, goes so many steps by itself.
@@ -189,7 +196,14 @@ impl StepModel for Decoder {
         }
     }
 
+    fn want_scores(&mut self, wanted: bool) {
+        self.scores.want(wanted);
+    }
+
     fn logits(&self) -> Option<&[f32]> {
+        if !self.scores.wanted() {
+            return None;
+        }
         match self.batch() {
             Batch::Fed(batch) => batch.logits(),
             Batch::Ahead(_) => None,

@@ -32,7 +32,7 @@ impl EvidenceModel {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
-        let open = |graph: &str| session::open(bundle, graph, Device::Cpu, threads, session::Work::Whole);
+        let open = |graph: &str| session::open(bundle, graph, Device::Cpu, threads, &session::Work::Whole);
         let wanted = GraphInterface::evidence(&manifest.architecture);
         Ok(Some(Self {
             encoder: Encoder::new(open(encoder)?, &manifest.architecture),

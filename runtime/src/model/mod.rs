@@ -7,6 +7,7 @@ mod encoder;
 mod evidence;
 mod features;
 mod floats;
+mod scores;
 mod session;
 mod verifier;
 
@@ -23,6 +24,7 @@ pub use evidence::EvidenceModel;
 use crate::decoding::StepError;
 use crate::device::{Device, DeviceRequest};
 use crate::onnxruntime::OnnxRuntimeError;
+pub(crate) use scores::Scores;
 use session::Work;
 
 /// Why a model cannot run.
@@ -143,9 +145,11 @@ impl Model {
         let threads = options.resolved_threads();
         let cuda_graph = device != Device::Cpu && options.ahead.is_some_and(|ahead| ahead.cuda_graph);
         let ahead = options.ahead.map(|ahead| StepsAhead { cuda_graph, ..ahead });
-        let encoder = session::open(bundle, &variant.encoder, device, threads, Work::Whole)?;
-        let decoder = session::open(bundle, &variant.decoder, device, threads, Work::Steps { cuda_graph })?;
-        let mut decoder = Decoder::new(decoder, &manifest.architecture, variant.precision.floats(), device);
+        let encoder = session::open(bundle, &variant.encoder, device, threads, &Work::Whole)?;
+        let scores = Scores::default();
+        let work = Work::Steps { cuda_graph, scores: scores.clone() };
+        let decoder = session::open(bundle, &variant.decoder, device, threads, &work)?;
+        let mut decoder = Decoder::new(decoder, &manifest.architecture, variant.precision.floats(), device, scores);
         decoder.set_ahead(ahead);
         Ok(Self {
             architecture: manifest.architecture.clone(),
@@ -195,8 +199,8 @@ impl Model {
         if self.device != Device::Cpu || options.ahead.is_some() {
             return Ok(false);
         }
-        let work = Work::Steps { cuda_graph: false };
-        self.decoder.set_verifier(session::open(bundle, verifier, self.device, options.resolved_threads(), work)?);
+        let work = Work::Steps { cuda_graph: false, scores: Scores::default() };
+        self.decoder.set_verifier(session::open(bundle, verifier, self.device, options.resolved_threads(), &work)?);
         Ok(true)
     }
 

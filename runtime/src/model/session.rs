@@ -7,7 +7,7 @@ use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use xreport_models::bundle::Bundle;
 
-use super::ModelError;
+use super::{ModelError, Scores};
 use crate::device::Device;
 #[cfg(target_arch = "x86_64")]
 use crate::kernels;
@@ -15,7 +15,7 @@ use crate::onnxruntime;
 use crate::platform;
 
 /// What a session does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Work {
     /// Many rows at once: images, whole texts.
     Whole,
@@ -24,6 +24,8 @@ pub enum Work {
     Steps {
         /// Whether runs are captured.
         cuda_graph: bool,
+        /// What is wanted of them.
+        scores: Scores,
     },
 }
 
@@ -31,7 +33,7 @@ pub enum Work {
 ///
 /// Spinning is off: on a desktop or a shared machine it makes two threads slower than one. A CUDA session does not let
 /// nodes fall back to the CPU: a graph that does not run whole on the device is an error, not a slow surprise.
-pub fn open(bundle: &Bundle, graph: &str, device: Device, threads: usize, work: Work) -> Result<Session, ModelError> {
+pub fn open(bundle: &Bundle, graph: &str, device: Device, threads: usize, work: &Work) -> Result<Session, ModelError> {
     let (environment, _) = onnxruntime::environment()?;
     let mut builder = Session::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::Level3)
@@ -47,7 +49,7 @@ pub fn open(bundle: &Bundle, graph: &str, device: Device, threads: usize, work: 
         let provider = CUDA::default()
             .with_device_id(index)
             .with_tf32(false)
-            .with_cuda_graph(work == Work::Steps { cuda_graph: true });
+            .with_cuda_graph(matches!(work, Work::Steps { cuda_graph: true, .. }));
         let provider = provider.build().error_on_failure();
         builder = builder
             .with_execution_providers([provider])
@@ -59,11 +61,11 @@ pub fn open(bundle: &Bundle, graph: &str, device: Device, threads: usize, work: 
     }
     let bytes = bundle.file(graph).expect("the bundle's graphs were checked when it was loaded");
     #[cfg(target_arch = "x86_64")]
-    if work != Work::Whole
+    if let Work::Steps { scores, .. } = work
         && device == Device::Cpu
         && let Some(rewritten) = kernels::rewritten(bundle, graph)?
     {
-        let mut builder = builder.with_operators(rewritten.domain(threads)?).map_err(ort::Error::from)?;
+        let mut builder = builder.with_operators(rewritten.domain(threads, scores)?).map_err(ort::Error::from)?;
         return Ok(builder.commit_from_memory(&rewritten.bytes)?);
     }
     Ok(builder.commit_from_memory(bytes)?)

@@ -16,6 +16,7 @@ mod full_disk;
 mod generate;
 mod hostile;
 mod import;
+mod many_tokens;
 mod original_folders;
 mod own_bundles;
 mod pipeline;
