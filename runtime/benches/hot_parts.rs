@@ -101,6 +101,8 @@ fn network(criterion: &mut Criterion, bundle: &Bundle, rows: usize) -> Result<()
     let start = i64::from(bundle.manifest().vocabulary.start());
     let decoder = model.encode(rows, pixels)?;
     decoder.begin(start)?;
+    // As in a greedy draft.
+    decoder.want_scores(false);
     let mut steps = 0;
     criterion.bench_function(&format!("decoder step, {images}"), |bencher| {
         bencher.iter(|| {

@@ -13,7 +13,7 @@ pub struct StepView<'a> {
     pub best: &'a [i64],
     /// Natural-log probability of these.
     pub log_probabilities: &'a [f32],
-    /// Unnormalised scores, `[rows, V]`; `None` where they stay on a device.
+    /// Unnormalised scores, `[rows, V]`; `None` where they stay on a device or no search of the batch wants them.
     pub logits: Option<&'a [f32]>,
 }
 

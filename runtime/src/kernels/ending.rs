@@ -29,7 +29,9 @@ pub fn replace(graph: &mut GraphProto) -> bool {
     };
     let constants: HashSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     let alone = |output: &str| depends_on_scores_alone(graph, &makers, &constants, output);
-    if !(alone(NEXT_IDS) && alone(LOG_PROBABILITY)) {
+    // A node that gives something else as well would be missed.
+    let one_each = graph.node.iter().filter(|node| makes_best(node)).all(|node| node.output.len() == 1);
+    if !(alone(NEXT_IDS) && alone(LOG_PROBABILITY) && one_each) {
         return false;
     }
     let mut ours = NodeProto { domain: DOMAIN.into(), ..graph.node[scores].clone() };
@@ -45,10 +47,13 @@ pub fn replace(graph: &mut GraphProto) -> bool {
         ours.output = [NEXT_IDS, LOG_PROBABILITY].map(str::to_owned).to_vec();
         graph.node.insert(scores + 1, ours);
     }
-    let theirs = |node: &NodeProto| node.output.iter().any(|output| output == NEXT_IDS || output == LOG_PROBABILITY);
-    graph.node.retain(|node| node.domain == DOMAIN || !theirs(node));
+    graph.node.retain(|node| node.domain == DOMAIN || !makes_best(node));
     remove_unread(graph);
     true
+}
+
+fn makes_best(node: &NodeProto) -> bool {
+    node.output.iter().any(|output| output == NEXT_IDS || output == LOG_PROBABILITY)
 }
 
 /// Whether an output is made of the scores and constants, by way of one node at least.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use prost::Message;
-use xreport_models::bundle::interface::INPUT_IDS;
+use xreport_models::bundle::interface::{INPUT_IDS, LOGITS};
 use xreport_models::onnx::proto::{
     AttributeProto, DimensionProto, EXTERNAL, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
     attribute_type, data_type, dimension,
@@ -33,9 +33,21 @@ pub struct Weights {
 /// ONNX Runtime says what is wrong.
 pub fn rewrite<'a>(bytes: &[u8], file: impl Fn(&str) -> Option<&'a [u8]>) -> Option<(Vec<u8>, Vec<Weights>)> {
     let mut model = ModelProto::decode(bytes).ok()?;
+    // Another exporter's graph may hold what we do not read and would not write: it is left as it is.
+    if model.encoded_len() != bytes.len() {
+        return None;
+    }
     let graph = model.graph.as_mut()?;
-    let constants: HashMap<&str, &TensorProto> =
-        graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
+    if graph.node.iter().any(|node| node.domain == DOMAIN) {
+        return None;
+    }
+    let given: HashSet<&str> = graph.input.iter().map(|input| input.name.as_str()).collect();
+    let constants: HashMap<&str, &TensorProto> = graph
+        .initializer
+        .iter()
+        .map(|tensor| (tensor.name.as_str(), tensor))
+        .filter(|(name, _)| !given.contains(name))
+        .collect();
     let readers = readers(graph);
     let steps = axes(graph, INPUT_IDS, data_type::INT64).is_some_and(|axes| length(axes.get(1)) == Some(1));
     let mut taken = Vec::new();
@@ -64,7 +76,8 @@ pub fn rewrite<'a>(bytes: &[u8], file: impl Fn(&str) -> Option<&'a [u8]>) -> Opt
     }
     let heads = graph.node.iter().filter(|node| node.domain == DOMAIN && node.op_type == HEAD);
     for place in heads.flat_map(|node| &node.attribute).filter_map(|attribute| attribute.i) {
-        taken[place as usize].is_head = true;
+        // Where a node reads the scores, they have to be there.
+        taken[place as usize].is_head = !graph.node.iter().any(|node| node.input.iter().any(|input| input == LOGITS));
     }
     let used: HashSet<String> = graph.node.iter().flat_map(|node| node.input.iter().cloned()).collect();
     graph.initializer.retain(|tensor| used.contains(&tensor.name));
@@ -105,6 +118,7 @@ fn attention(node: &NodeProto, graph: &GraphProto) -> Option<NodeProto> {
         && node.output.len() == outputs
         && heads("num_heads") == length(cache.get(1))
         && heads("kv_num_heads").is_none_or(|of| Some(of) == length(cache.get(1)))
+        && length(cache.get(2)).is_none_or(|length| length > 0)
         && length(cache.get(3)).is_some_and(|size| size > 0 && size % LANES as i64 == 0);
     fits.then(|| NodeProto {
         input: input.into_iter().map(str::to_owned).collect(),
@@ -146,7 +160,7 @@ fn product<'a, 'g>(
         return None;
     }
     let sum = (readers.get(output) == Some(&1))
-        .then(|| graph.node.iter().find(|node| node.op_type == "Add" && node.input.contains(output)))
+        .then(|| graph.node.iter().find(|node| is_sum(node) && node.input.contains(output)))
         .flatten();
     let bias = sum.and_then(|sum| {
         let other = sum.input.iter().find(|input| *input != output)?;
@@ -155,6 +169,11 @@ fn product<'a, 'g>(
     });
     let sum = sum.filter(|_| bias.is_some());
     Some((Weights { matrix, bias, width, is_head: false }, sum))
+}
+
+/// Whether a node adds two values up into one.
+fn is_sum(node: &NodeProto) -> bool {
+    node.op_type == "Add" && node.domain.is_empty() && node.output.len() == 1
 }
 
 /// A float32 tensor's numbers.

@@ -5,7 +5,8 @@
 //! on the same for several rows; its attention of one token does more than read the cache once, which a small model's step
 //! feels. So when a session is made, its graph's products and attention are replaced ([`graph`]) by operators of ours
 //! ([`operators`]): products with matrices laid out for few rows ([`products`], [`tiles`]), which all sessions of a bundle
-//! share, and [`attention`]. The bundle's files remain plain ONNX. Where the processor has no AVX2, ONNX Runtime does it all.
+//! share, and [`attention`]. The end of the graph, from the scores of all tokens to the best one, is one operator ([`ending`],
+//! [`head`], [`choice`]), and where the best token alone is wanted, most are ruled out unseen ([`screen`]). The bundle's files remain plain ONNX. Where the processor has no AVX2, ONNX Runtime does it all.
 
 mod attention;
 mod choice;
@@ -95,4 +96,31 @@ pub fn rewritten(bundle: &Bundle, graph: &str) -> Result<Option<Arc<Rewritten>>,
     let rewritten = Arc::new(Rewritten { bytes, matrices: weights.into_iter().map(matrix).collect() });
     alive.push((of, Arc::downgrade(&rewritten)));
     Ok(Some(rewritten))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use prost::Message;
+    use xreport_models::onnx::proto::ModelProto;
+
+    use super::*;
+
+    #[test]
+    fn a_bundles_step_is_ours() {
+        if Instructions::detect().is_none() {
+            return;
+        }
+        let bundle =
+            Bundle::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo")).expect("the demo bundle");
+        let rewritten = rewritten(&bundle, "decoder.onnx").expect("its files").expect("operators of ours");
+        let graph = ModelProto::decode(rewritten.bytes.as_slice()).expect("a graph").graph.expect("a graph");
+        let count = |kind: &str| graph.node.iter().filter(|node| node.domain == DOMAIN && node.op_type == kind).count();
+        let layers = bundle.manifest().architecture.decoders;
+        assert_eq!([operators::SELF_ATTENTION, operators::CROSS_ATTENTION].map(count), [layers, layers]);
+        assert_eq!((count(head::HEAD), count(operators::PROJECTION)), (1, 6 * layers));
+        assert!(!graph.node.iter().any(|node| ["MatMul", "LogSoftmax", "ArgMax"].contains(&node.op_type.as_str())));
+        assert!(rewritten.matrices.iter().all(|matrix| matrix.screen.is_none()), "a small vocabulary is read whole");
+    }
 }

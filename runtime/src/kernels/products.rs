@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "tiles work on places in slices whose lengths are checked here")]
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::tiles::{Place, avx2, avx2_bytes, avx512, avx512_bytes};
 
@@ -24,13 +25,9 @@ pub enum Instructions {
 impl Instructions {
     /// The best that this processor has.
     pub fn detect() -> Option<Self> {
-        if is_x86_feature_detected!("avx512f") {
-            Some(Self::Avx512)
-        } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            Some(Self::Avx2)
-        } else {
-            None
-        }
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let best = if is_x86_feature_detected!("avx512f") { Self::Avx512 } else { Self::Avx2 };
+        avx2.then_some(best)
     }
 
     /// Rows of a tile, at most.
@@ -141,10 +138,10 @@ impl<T: Weight> Panels<T> {
     }
 
     /// `input · weights · scale + bias`: `input` is `[rows, depth]`, `output` `[rows, width]`, row-major. `each` calls what it is
-    /// given for every part from 0 to `parts`, in any order, on any thread; the numbers do not depend on it.
+    /// given once for every part from 0 to `parts`, in any order, on any thread; the numbers do not depend on it.
     ///
     /// # Panics
-    /// Where a length does not fit.
+    /// Where a length does not fit, or a part is made twice.
     pub fn multiply<E>(
         &self,
         input: &[f32],
@@ -156,7 +153,9 @@ impl<T: Weight> Panels<T> {
         assert!(input.len() == rows * self.depth && output.len() == rows * self.width, "rows of inputs, rows of sums");
         let output = Shared(output.as_mut_ptr());
         let (count, parts) = (self.count(), parts.clamp(1, self.count()));
+        let begun: Vec<_> = (0..parts).map(|_| AtomicBool::new(false)).collect();
         each(&|part| {
+            assert!(!begun[part].swap(true, Ordering::Relaxed), "part {part} is made once");
             let panels = part * count / parts..(part + 1) * count / parts;
             // SAFETY: the lengths fit, and no two parts have a panel in common.
             unsafe { self.some(panels, input, rows, output) }

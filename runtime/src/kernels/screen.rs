@@ -8,6 +8,8 @@
 //! The log-probability needs the sum over all tokens. Those that count most, down to a hundred thousandth of the best, are
 //! computed exactly while they are few; of the others the rounded scores are summed.
 
+use std::cmp::Ordering;
+
 use super::choice::{Choice, best, first_highest, highest_of_each, log_share};
 use super::products::{LANES, Panels};
 
@@ -27,10 +29,27 @@ const ROUND_UP: f32 = 1.0001;
 #[derive(Debug)]
 pub struct Screen {
     rounded: Panels<i8>,
-    /// Per panel: the longest error of a column, for inputs of length 1.
-    reach: Vec<f32>,
-    /// What the biases' addition can be wrong by.
+    /// What each panel's rough scores can be wrong by.
+    bounds: Vec<Bound>,
+    /// By which an input's length is multiplied to bound every sum on the way, exact and rough.
+    most: f32,
+}
+
+/// How far rough scores can be from exact ones: `reach` for each unit of the input's length, and `slack` for any input.
+#[derive(Debug, Clone, Copy, Default)]
+struct Bound {
+    reach: f32,
     slack: f32,
+}
+
+impl Bound {
+    fn for_length(self, length: f32) -> f32 {
+        length * self.reach + self.slack
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self { reach: self.reach.max(other.reach), slack: self.slack.max(other.slack) }
+    }
 }
 
 impl Screen {
@@ -50,16 +69,15 @@ impl Screen {
         let mut scale = vec![0.0; padded];
         // Columns that are not there are never the best ones.
         let mut bias = vec![f32::NEG_INFINITY; padded];
-        let mut reach = vec![0.0f32; exact.count()];
-        let mut slack = 0.0f32;
+        let mut bounds = vec![Bound::default(); exact.count()];
+        let mut most = 127.0 * (depth as f32).sqrt();
         for index in 0..width {
             let (column, its_bias) = exact.column(index);
             let column: Vec<f32> = column.collect();
-            let largest = column.iter().fold(0.0f32, |largest, weight| largest.max(weight.abs()));
             if !(column.iter().all(|weight| weight.is_finite()) && its_bias.is_finite()) {
                 return None;
             }
-            let step = largest / 127.0;
+            let step = column.iter().fold(0.0f32, |largest, weight| largest.max(weight.abs())) / 127.0;
             let mut errors = Errors::default();
             for (row, &weight) in column.iter().enumerate() {
                 let byte = if step > 0.0 { (weight / step).round().clamp(-127.0, 127.0) } else { 0.0 };
@@ -67,12 +85,12 @@ impl Screen {
                 errors.add(weight, f64::from(byte) * f64::from(step));
             }
             (scale[index], bias[index]) = (step, its_bias);
-            let reach = &mut reach[index / LANES];
-            *reach = reach.max(errors.reach(depth));
-            slack = slack.max(its_bias.abs() * 4.0 * f32::EPSILON);
+            bounds[index / LANES] = bounds[index / LANES].or(errors.bound(depth, step, its_bias));
+            most = most.max(errors.longest());
         }
         let rounded = Panels::scaled(&bytes, &scale, &bias, padded, exact.instructions());
-        Some(Self { rounded, reach, slack })
+        let finite = bounds.iter().all(|bound| bound.reach.is_finite() && bound.slack.is_finite());
+        finite.then_some(Self { rounded, bounds, most })
     }
 
     /// Scores of a row, from which the best are then chosen: as many as the matrix has columns, made whole panels.
@@ -102,13 +120,14 @@ impl Screen {
     /// The same, where few tokens remain.
     fn among_few(&self, exact: &Panels, input: &[f32], scores: &mut [f32]) -> Option<Choice> {
         let length = input.iter().map(|&number| f64::from(number).powi(2)).sum::<f64>().sqrt() as f32 * ROUND_UP;
-        let tops = highest_of_each::<LANES>(scores);
-        let error = |panel: usize| length * self.reach[panel] + self.slack;
-        let sure = tops.iter().enumerate().map(|(panel, top)| top - error(panel));
-        let sure = sure.fold(f32::NEG_INFINITY, f32::max);
-        if !(sure.is_finite() && length.is_finite()) {
+        // Where a sum might overflow on its way, or the input holds no numbers, nothing is known.
+        if (length * self.most).partial_cmp(&(f32::MAX / 4.0)) != Some(Ordering::Less) {
             return None;
         }
+        let tops = highest_of_each::<LANES>(scores);
+        let error = |panel: usize| self.bounds[panel].for_length(length);
+        let sure = tops.iter().enumerate().map(|(panel, top)| top - error(panel));
+        let sure = sure.fold(f32::NEG_INFINITY, f32::max);
         let remain: Vec<usize> = (0..tops.len()).filter(|&panel| tops[panel] + error(panel) >= sure).collect();
         if remain.len() > tops.len().div_ceil(FEW) {
             return None;
@@ -150,11 +169,19 @@ impl Errors {
         self.rounded += rounded.powi(2);
     }
 
-    /// How far the rough score can be from the exact one for an input of length 1: what rounding took from the weights, and
-    /// what both sums of so many products lose in 32 bits (Higham, Accuracy and Stability of Numerical Algorithms, 3.1).
-    fn reach(&self, depth: usize) -> f32 {
+    /// How far the rough score can be from the exact one: what rounding took from the weights, what both sums of so many
+    /// products lose in 32 bits (Higham, Accuracy and Stability of Numerical Algorithms, 3.1), and for any input what the
+    /// addition of the bias loses, and products too small for 32 bits.
+    fn bound(&self, depth: usize, scale: f32, bias: f32) -> Bound {
         let lost = (depth + 4) as f64 * f64::from(f32::EPSILON);
-        (self.error.sqrt() + lost * (self.exact.sqrt() + self.rounded.sqrt())) as f32 * ROUND_UP
+        let reach = self.error.sqrt() + lost * (self.exact.sqrt() + self.rounded.sqrt());
+        let slack = 4.0 * f32::EPSILON * bias.abs() + depth as f32 * f32::MIN_POSITIVE * (1.0 + scale);
+        Bound { reach: reach as f32 * ROUND_UP, slack }
+    }
+
+    /// Length of the longer of both columns.
+    fn longest(&self) -> f32 {
+        self.exact.max(self.rounded).sqrt() as f32 * ROUND_UP
     }
 }
 
@@ -263,16 +290,16 @@ mod tests {
                 let column: Vec<f32> = column.collect();
                 let step = column.iter().fold(0.0f32, |largest, weight| largest.max(weight.abs())) / 127.0;
                 let input: Vec<f32> = column.iter().map(|weight| weight - (weight / step).round() * step).collect();
-                let length = input.iter().map(|number| number * number).sum::<f32>().sqrt();
+                let length = input.iter().map(|number| number * number).sum::<f32>().sqrt() * ROUND_UP;
                 let rough = rough(&screen, &input);
                 let mut scores = vec![0.0; width];
                 (0..exact.count()).for_each(|panel| exact.multiply_panel(panel, &input, &mut scores));
                 for (at, (rough, exact)) in rough.iter().zip(&scores).enumerate() {
-                    let reach = length * screen.reach[at / LANES] + screen.slack;
+                    let reach = screen.bounds[at / LANES].for_length(length);
                     assert!((rough - exact).abs() <= reach, "{at}: {rough} and {exact}, {reach}");
                 }
                 let its = (rough[seed as usize] - scores[seed as usize]).abs();
-                assert!(its > 0.5 * length * screen.reach[seed as usize / LANES], "the bound is not idle");
+                assert!(its > 0.5 * screen.bounds[seed as usize / LANES].for_length(length), "the bound is not idle");
             }
         }
     }
@@ -292,6 +319,45 @@ mod tests {
             let damaged = Panels::new(&[f32::NAN; 32], None, 2, instructions);
             assert!(Screen::rounded(&damaged).is_none());
             assert!(Screen::of(&exact).is_none(), "too small");
+        }
+    }
+
+    /// A matrix of so many columns of three weights, all alike but for the given ones.
+    fn three(width: usize, others: [f32; 3], given: [(usize, [f32; 3]); 2]) -> Vec<f32> {
+        let column = |at: usize| given.iter().find(|(place, _)| *place == at).map_or(others, |(_, column)| *column);
+        (0..3).flat_map(|row| (0..width).map(move |at| column(at)[row])).collect()
+    }
+
+    /// Sums that leave what 32 bits can hold on their way, above or below, tell nothing.
+    #[test]
+    fn sums_that_overflow_or_vanish_rule_nothing_out() {
+        for instructions in sets() {
+            let width = 640;
+            for (input, others, given) in [
+                ([1e37, 3e37, 0.0], [0.0, 0.0, 1.0], [(40, [-0.5, 0.5, 0.0]), (90, [0.25, 0.0, 1.0])]),
+                ([1e-20; 3], [0.0; 3], [(40, [0.8e-25; 3]), (90, [1e-25; 3])]),
+                ([3e-45; 3], [0.0; 3], [(40, [2.0; 3]), (90, [2.1; 3])]),
+            ] {
+                let exact = Panels::new(&three(width, others, given), None, width, instructions);
+                let screen = Screen::rounded(&exact).expect("numbers");
+                let found = screen.choose(&exact, &input, &mut rough(&screen, &input));
+                assert_eq!(found.token, expected(&exact, &input).token, "{instructions:?}, {input:?}");
+            }
+        }
+    }
+
+    /// A token that must never be said does not cost the others what is known of them.
+    #[test]
+    fn one_huge_bias_rules_the_others_out_as_before() {
+        for instructions in sets() {
+            let (depth, width) = (48, 2048);
+            let mut bias = vec![0.0; width];
+            bias[7] = -1e9;
+            let exact = Panels::new(&numbers(depth * width, 5), Some(&bias), width, instructions);
+            let screen = Screen::rounded(&exact).expect("numbers");
+            let input = numbers(depth, 6);
+            let found = screen.among_few(&exact, &input, &mut rough(&screen, &input));
+            assert_eq!(found.map(|found| found.token), Some(expected(&exact, &input).token));
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct Decoder {
     spare: Vec<Batch>,
     verifier: Option<Verifier>,
     scores: Scores,
+    /// Whether the last step made the scores of all tokens.
+    scored: bool,
 }
 
 /// The buffers of a batch, by how it steps.
@@ -56,7 +58,8 @@ impl Decoder {
         scores: Scores,
     ) -> Self {
         let architecture = architecture.clone();
-        Self { session, architecture, floats, device, ahead: None, batch: None, spare: vec![], verifier: None, scores }
+        let (ahead, batch, spare, verifier, scored) = (None, None, Vec::new(), None, false);
+        Self { session, architecture, floats, device, ahead, batch, spare, verifier, scores, scored }
     }
 
     /// From the next batch on, goes so many steps by itself.
@@ -162,6 +165,7 @@ impl StepModel for Decoder {
     }
 
     fn step(&mut self) -> Result<(), StepError> {
+        self.scored = self.scores.wanted();
         let batch = self.batch.as_mut().expect("a batch is attached before the first step");
         Ok(match batch {
             Batch::Fed(batch) => batch.step(&mut self.session),
@@ -201,7 +205,7 @@ impl StepModel for Decoder {
     }
 
     fn logits(&self) -> Option<&[f32]> {
-        if !self.scores.wanted() {
+        if !self.scored {
             return None;
         }
         match self.batch() {
