@@ -16,6 +16,8 @@ mod split;
 mod store;
 mod studies;
 mod table;
+#[cfg(test)]
+mod table_tests;
 
 pub use cache::folders as cache_folders;
 pub use further::{Further, further_columns};
