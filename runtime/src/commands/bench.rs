@@ -136,8 +136,9 @@ impl Bench {
                 let variant = VariantRequest { precision: precision.0, batch_size: rows * beams };
                 let ahead = self.ahead.steps(self.device)?;
                 let session = SessionOptions { device: self.device, threads: self.threads, variant, ahead };
-                let model = Model::new(bundle, &session)?;
-                let weight_bytes = bundle.step_weight_bytes(model.variant());
+                let mut model = Model::new(bundle, &session)?;
+                let spared = if beams == 1 { model.parts().1.spared_bytes() } else { 0 };
+                let weight_bytes = bundle.step_weight_bytes(model.variant()).saturating_sub(spared);
                 cases.push(Case { model, rows, beams, ahead, weight_bytes, encode: Vec::new(), decode: Vec::new() });
             }
         }

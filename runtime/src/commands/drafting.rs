@@ -7,7 +7,7 @@ use anyhow::ensure;
 use clap::Args;
 use xreport_models::bundle::{Bundle, VariantRequest};
 use xreport_models::image::{Gate, GateMode, Views};
-use xreport_runtime::device::{DeviceRequest, PrecisionRequest};
+use xreport_runtime::device::{Device, DeviceRequest, PrecisionRequest};
 use xreport_runtime::drafting::Drafter;
 use xreport_runtime::model::{SessionOptions, StepsAhead};
 
@@ -17,7 +17,7 @@ use super::search::SearchArguments;
 /// What drafts, and how.
 #[derive(Debug, Args)]
 pub struct DraftingArguments {
-    /// Bundle folder or checkpoint folder [default: the newest checkpoint's bundle, else models/radiographs or models/demo]
+    /// Bundle folder or checkpoint folder [default: the newest checkpoint's bundle, else models/installed, models/radiographs or models/demo]
     #[arg(long, value_name = "BUNDLE")]
     model: Option<PathBuf>,
     /// auto, cpu, cuda or cuda:N
@@ -27,7 +27,7 @@ pub struct DraftingArguments {
     /// fp32 on 99 % of the tokens
     #[arg(long, default_value = "auto")]
     precision: PrecisionRequest,
-    /// Images drafted together; within a variant the texts do not depend on it (with int8, 4 and more rows, reports times
+    /// Images drafted together; within a variant the texts do not depend on it (with int8, 2 and more rows, reports times
     /// beams, take another one; each row names its own)
     #[arg(long, default_value_t = 8, value_name = "N")]
     pub batch_size: usize,
@@ -84,11 +84,20 @@ impl DraftingArguments {
         }
     }
 
-    /// A model that searches as asked for.
+    /// A model that searches as asked for. What reads the scores of all tokens runs on the CPU, where they are.
     pub fn drafter(&self, bundle: &Bundle, session: &SessionOptions) -> anyhow::Result<Drafter> {
         let mut drafter = Drafter::new(bundle, session, self.max_tokens)?;
         self.search.set(&mut drafter)?;
-        Ok(drafter)
+        if drafter.options().is_plain_greedy() || drafter.model().device() == Device::Cpu {
+            return Ok(drafter);
+        }
+        ensure!(
+            session.device == DeviceRequest::Auto,
+            "--device {}: plain greedy search expected: beams, draws, penalties, limits and a prefix read the scores of every \
+             token, which stay on the device\nhint: --device cpu",
+            drafter.model().device()
+        );
+        self.drafter(bundle, &SessionOptions { device: DeviceRequest::Cpu, ..*session })
     }
 }
 

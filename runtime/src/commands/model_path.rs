@@ -6,8 +6,9 @@ use anyhow::bail;
 
 /// Where xreport-train leaves checkpoints.
 const CHECKPOINTS: &str = "checkpoints";
-/// The bundles that come with the project: the one that has seen radiographs, and the one that has seen drawings alone.
-const OWN: [&str; 2] = ["models/radiographs", "models/demo"];
+/// The bundle that a deployed folder was made with, and those that come with the project: the one that has seen radiographs,
+/// and the one that has seen drawings alone.
+const OWN: [&str; 3] = ["models/installed", "models/radiographs", "models/demo"];
 
 /// The bundle folder to use: the one named; else the newest checkpoint's; else the project's own.
 pub fn resolve(named: Option<&Path>) -> anyhow::Result<PathBuf> {
@@ -37,7 +38,7 @@ fn newest_checkpoint(folder: &Path) -> Option<PathBuf> {
 }
 
 /// The project's own bundle in the working folder, or in a source tree or a deployed folder around this program; of
-/// several, the one that has seen radiographs.
+/// several, the first.
 fn own_bundle() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
     let places: Vec<PathBuf> =

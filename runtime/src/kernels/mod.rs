@@ -53,12 +53,22 @@ struct Matrix {
 impl Rewritten {
     /// What a session on `threads` must know to run it, and `scores`, whether all of them are wanted.
     pub fn domain(self: &Arc<Self>, threads: usize, scores: &Scores) -> ort::Result<OperatorDomain> {
+        scores.spare(self.spared());
         OperatorDomain::new(DOMAIN)?
             .add(Projection { graph: Arc::clone(self), threads })?
             .add(Head { graph: Some(Arc::clone(self)), threads, scores: scores.clone() })?
             .add(Head { graph: None, threads, scores: scores.clone() })?
             .add(Attention { own: true, threads })?
             .add(Attention { own: false, threads })
+    }
+
+    /// Bytes of weights that a step does not read where the best token alone is wanted, but for the few that it computes.
+    fn spared(&self) -> u64 {
+        let spared = |matrix: &Matrix| {
+            let weights = matrix.panels.depth() * matrix.panels.width();
+            matrix.screen.as_ref().map_or(0, |_| weights * (size_of::<f32>() - size_of::<i8>()))
+        };
+        self.matrices.iter().map(spared).sum::<usize>() as u64
     }
 
     /// A node's matrix, by its attribute.

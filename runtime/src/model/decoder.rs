@@ -109,6 +109,11 @@ impl Decoder {
         }
     }
 
+    /// Bytes of weights that a greedy step does not read.
+    pub fn spared_bytes(&self) -> u64 {
+        self.scores.spared()
+    }
+
     /// Whether a batch may become narrower or wider while it is at work.
     pub fn changes_width(&self) -> bool {
         self.device == Device::Cpu && self.ahead.is_none()

@@ -20,6 +20,8 @@ use crate::workspace::{PINS, Workspace};
 const FOLDER: &str = "target/dist";
 /// The bundle that goes into it where none is named.
 const DEMO: &str = "models/demo";
+/// Where another one lies in it: `xreport` looks there first when none is named.
+const INSTALLED: &str = "models/installed";
 /// Bytes of the folder with the demo bundle.
 const LARGEST: u64 = 60_000_000;
 
@@ -96,10 +98,14 @@ fn fill(workspace: &Workspace, options: &Options, program: &Path, folder: &Path)
     let native = workspace.path(NATIVE).join("onnxruntime");
     let library = onnx_runtime(&native)?;
     copy(&library, &folder.join("lib").join(library.file_name().context("a library has a name")?))?;
-    let bundle = options.bundle.clone().unwrap_or_else(|| own(DEMO));
+    let (bundle, place) = match &options.bundle {
+        // A checkpoint carries its bundle.
+        Some(named) if named.join("bundle/bundle.json").is_file() => (named.join("bundle"), INSTALLED),
+        Some(named) => (named.clone(), INSTALLED),
+        None => (own(DEMO), DEMO),
+    };
     ensure!(bundle.join("bundle.json").is_file(), "`{}` is no bundle: no bundle.json in it", bundle.display());
-    // `xreport` looks for a bundle there when none is named.
-    copy_flat(&bundle, &folder.join(DEMO))?;
+    copy_flat(&bundle, &folder.join(place))?;
     copy_flat(&own("runtime/deploy"), &folder.join("deploy"))?;
     fs::rename(folder.join("deploy/INSTALL.txt"), folder.join("INSTALL.txt"))?;
 
