@@ -64,14 +64,14 @@ const STEPS: &[Step] = &[
     Step {
         title: "import the children's radiographs",
         program: "xreport-train",
-        arguments: "dataset import pneumonia {PNEUMONIA} --out radiographs/children --split persons --test-percent 10 --validation-percent 5",
+        arguments: "dataset import pneumonia {PNEUMONIA} --out radiographs/children --split persons --test-percent 10 --validation-percent 0",
         quick: "",
         makes: "radiographs/children",
     },
     Step {
         title: "import ChestX-ray14",
         program: "xreport-train",
-        arguments: "dataset import chestx-ray14 {NIH} --out radiographs/adults --state Pneumonia --state-alone --split persons --test-percent 20 --validation-percent 5",
+        arguments: "dataset import chestx-ray14 {NIH} --out radiographs/adults --state Pneumonia --state-alone --split persons --test-percent 20 --validation-percent 0",
         quick: "",
         makes: "radiographs/adults",
     },
