@@ -18,6 +18,13 @@ use crate::settings::Settings;
 /// Batches that wait, assembled, for the device.
 const BATCHES_AHEAD: usize = 2;
 
+/// Of an epoch's text positions, the share that order by length must save to be worth it.
+///
+/// Batches of like length are batches of like content: where a few texts are made from labels, of one label each. Batch
+/// normalisation then takes away what tells labels apart, and each step pulls all images towards one text; a decoder
+/// trained so ignores the image for many epochs. Where lengths hardly differ there is nothing to gain for it.
+const WORTH_SORTING: f64 = 0.15;
+
 /// A study as the network sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
@@ -47,7 +54,7 @@ pub struct Ordering {
     /// Processes that share each batch; every one needs a study of it.
     pub ranks: usize,
     /// LENGTH_WINDOW: among the studies of so many batches that follow each other, those with reports of like length
-    /// come together, and less is padded.
+    /// come together, and less is padded, where that saves enough ([`WORTH_SORTING`]).
     pub window: usize,
     /// BALANCE_TEXTS: 0 takes every study once; above, those with reports that many share come less often.
     pub balance: f64,
@@ -120,19 +127,27 @@ impl Samples {
         let mut rng = Stream::Shuffle.rng(seed, &[epoch as u64]);
         let mut order = if balance > 0.0 { self.balanced(balance, rng.random()) } else { self.every_one() };
         order.shuffle(&mut rng);
-        if window <= 1 {
-            return plans(&order, batch_size, ordering.ranks);
-        }
-        for chunk in order.chunks_mut(window * batch_size) {
+        let mut sorted = order.clone();
+        for chunk in sorted.chunks_mut(window * batch_size) {
             chunk.sort_by_key(|&index| self.samples[index].tokens.len());
         }
+        let [by_chance, by_length] = [&order, &sorted].map(|order| self.positions(order, batch_size) as f64);
+        if window <= 1 || by_length > by_chance * (1.0 - WORTH_SORTING) {
+            return plans(&order, batch_size, ordering.ranks);
+        }
         // Short and long batches take turns by chance, not in a wave through each window.
-        let mut plans = plans(&order, batch_size, ordering.ranks);
+        let mut plans = plans(&sorted, batch_size, ordering.ranks);
         plans.shuffle(&mut rng);
         for (index, plan) in plans.iter_mut().enumerate() {
             plan.index = index;
         }
         plans
+    }
+
+    /// Text positions of all batches in that order, padding included.
+    fn positions(&self, order: &[usize], batch_size: usize) -> usize {
+        let longest = |batch: &[usize]| batch.iter().map(|&index| self.samples[index].tokens.len()).max().unwrap_or(0);
+        order.chunks(batch_size).map(|batch| batch.len() * longest(batch)).sum()
     }
 
     fn every_one(&self) -> Vec<usize> {
@@ -338,6 +353,20 @@ mod tests {
             plans.iter().map(|plan| 4 * longest(plan).unwrap_or(0)).sum()
         };
         assert!(padded(8) * 10 < padded(1) * 8, "{} {}", padded(8), padded(1));
+    }
+
+    #[test]
+    fn lengths_that_hardly_differ_leave_the_order_to_chance() {
+        let mut samples = samples(64);
+        let mut made_from_labels = |lengths: [usize; 2]| {
+            for (index, sample) in samples.samples.iter_mut().enumerate() {
+                sample.tokens = vec![5; lengths[index % 2]];
+            }
+            let [mixed, window] = [1, 8].map(|window| samples.epoch(0, &Ordering { window, ..ORDERING }));
+            mixed == window
+        };
+        assert!(made_from_labels([15, 17]), "two labels, told apart by the length of their texts, stay mixed");
+        assert!(!made_from_labels([15, 40]));
     }
 
     #[test]
