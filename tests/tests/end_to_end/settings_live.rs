@@ -50,7 +50,7 @@ impl Trained {
     }
 
     fn epochs(&self) -> usize {
-        self.by_epoch("validation_loss").len()
+        self.by_epoch("training_loss").len()
     }
 
     /// A number that each epoch states.
@@ -101,8 +101,16 @@ each_key! {
     "dataset.VALIDATION_SIZE" validation_size_holds_out_a_share_or_nothing {
         let (run, _) = changed(&[("dataset.VALIDATION_SIZE", json!(0.5))]);
         assert!(run.stderr.contains("10 studies to train on, 10 to validate on"), "{}", run.stderr);
-        let (run, _) = changed(&[("dataset.VALIDATION_SIZE", json!(0))]);
+        // A rate at which the loss does not fall from epoch to epoch: nothing is validated, so that the last state is the best.
+        let wild = [("training.LEARNING_RATE", json!(0.2)), ("training.EPOCHS", json!(4))];
+        let none = ("dataset.VALIDATION_SIZE", json!(0));
+        let (run, _) = changed(&[none, ("training.EARLY_STOPPING_PATIENCE", json!(1)), wild[0].clone(), wild[1].clone()]);
         assert!(run.stderr.contains("20 studies to train on, 0 to validate on"), "{}", run.stderr);
+        assert!(run.stderr.contains("none held out") && !run.stderr.contains("validation loss"), "{}", run.stderr);
+        assert!(run.stderr.contains("EARLY_STOPPING_PATIENCE has no effect"), "{}", run.stderr);
+        assert_eq!(run.epochs(), 4);
+        assert_eq!(run.checkpoint.state["best"], run.checkpoint.state["latest"]);
+        assert_eq!(run.checkpoint.state["best"]["epoch"], 4);
     }
     "dataset.IMG_NORMALIZE" img_normalize_changes_what_the_network_sees_and_what_is_exported {
         let (run, base) = changed(&[("dataset.IMG_NORMALIZE", json!(false))]);

@@ -28,6 +28,8 @@ pub struct CurveData {
     pub training: Vec<(u64, f64)>,
     /// One entry per epoch, epochs rising.
     pub validation: Vec<EpochPoint>,
+    /// Epochs have ended, and no study was held out to validate by.
+    pub unvalidated: bool,
     /// The epoch whose state was kept as the best; marked where it is known.
     pub best_epoch: Option<u64>,
 }
@@ -188,7 +190,11 @@ fn draw_epochs(sheet: &mut Sheet, panel: &Panel, data: &CurveData, value: impl F
     let points = &data.validation;
     let finite: Vec<f64> = points.iter().map(&value).filter(|v| v.is_finite()).collect();
     if finite.is_empty() {
-        let text = if points.is_empty() { "no epoch has ended yet" } else { "no epoch had a finite value" };
+        let text = match (points.is_empty(), data.unvalidated) {
+            (false, _) => "no epoch had a finite value",
+            (true, true) => "no study was held out",
+            (true, false) => "no epoch has ended yet",
+        };
         panel.say_empty(sheet, text);
         return;
     }
@@ -304,12 +310,21 @@ mod tests {
     }
 
     #[test]
+    fn a_training_without_validation_says_so() {
+        let data = CurveData { training: vec![(1, 6.2)], unvalidated: true, ..CurveData::default() };
+        let svg = training_curve(&data);
+        assert_well_formed(&svg);
+        assert!(svg.contains("no study was held out") && !svg.contains("no epoch has ended yet"));
+    }
+
+    #[test]
     fn one_point_is_drawn_as_a_dot() {
         let svg = training_curve(&CurveData {
             title: "first & only".to_owned(),
             training: vec![(1, 6.2)],
             validation: vec![epoch(1, 5.1, 0.25)],
             best_epoch: Some(1),
+            unvalidated: false,
         });
         assert_well_formed(&svg);
         assert!(svg.contains("first &amp; only"));

@@ -124,20 +124,23 @@ pub struct EpochRecord {
     pub training_loss: f64,
     /// Share of training tokens predicted right.
     pub training_accuracy: f64,
-    /// Mean over the validation tokens; the training loss where nothing is held out.
-    pub validation_loss: f64,
-    /// Share of validation tokens predicted right.
-    pub validation_accuracy: f64,
+    /// Mean over the validation tokens; none where no study is held out.
+    pub validation_loss: Option<f64>,
+    /// Share of validation tokens predicted right, likewise.
+    pub validation_accuracy: Option<f64>,
 }
 
 impl EpochRecord {
-    /// Whether this state is better than `other`.
+    /// Whether this state is better than the earlier one `other`. Where neither was validated, the later state is: a
+    /// training loss falls by learning by heart, too, and chooses nothing.
     pub fn beats(&self, other: &Self, by: BestBy) -> bool {
+        let (Some(loss), Some(other_loss)) = (self.validation_loss, other.validation_loss) else { return true };
+        let accuracy = |state: &Self| state.validation_accuracy.unwrap_or(0.0);
         let more_accurate = match by {
             BestBy::Loss => Ordering::Equal,
-            BestBy::Accuracy => self.validation_accuracy.total_cmp(&other.validation_accuracy),
+            BestBy::Accuracy => accuracy(self).total_cmp(&accuracy(other)),
         };
-        more_accurate.then(other.validation_loss.total_cmp(&self.validation_loss)).is_gt()
+        more_accurate.then(other_loss.total_cmp(&loss)).is_gt()
     }
 }
 
@@ -330,13 +333,15 @@ mod tests {
             step: 1,
             training_loss: 1.0,
             training_accuracy: 0.5,
-            validation_loss,
-            validation_accuracy,
+            validation_loss: Some(validation_loss),
+            validation_accuracy: Some(validation_accuracy),
         };
         let (sure, right) = (state(0.1, 0.8), state(0.2, 0.9));
         assert!(sure.beats(&right, BestBy::Loss) && !right.beats(&sure, BestBy::Loss));
         assert!(right.beats(&sure, BestBy::Accuracy) && !sure.beats(&right, BestBy::Accuracy));
         assert!(state(0.1, 0.9).beats(&right, BestBy::Accuracy), "of two as accurate, the lower loss");
         assert!(!right.beats(&right, BestBy::Loss) && !right.beats(&right, BestBy::Accuracy));
+        let unmeasured = EpochRecord { validation_loss: None, validation_accuracy: None, ..right };
+        assert!(unmeasured.beats(&unmeasured, BestBy::Loss), "without validation the later state is the best");
     }
 }

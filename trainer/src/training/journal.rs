@@ -130,18 +130,21 @@ impl Journal {
             for (tag, value) in [
                 ("validation/loss", record.validation_loss),
                 ("validation/token_accuracy", record.validation_accuracy),
-                ("training/epoch_loss", record.training_loss),
+                ("training/epoch_loss", Some(record.training_loss)),
             ] {
-                events.scalar(tag, record.step, value as f32)?;
+                if let Some(value) = value {
+                    events.scalar(tag, record.step, value as f32)?;
+                }
             }
             events.flush()?;
         }
-        self.bar.suspend(|| {
-            eprintln!(
-                "epoch {:>3}  step {:>6}  training loss {:.4}  validation loss {:.4}  token accuracy {:.4}",
-                record.epoch, record.step, record.training_loss, record.validation_loss, record.validation_accuracy
-            );
-        });
+        let EpochRecord { epoch, step, training_loss, .. } = record;
+        let start = format!("epoch {epoch:>3}  step {step:>6}  training loss {training_loss:.4}");
+        let end = match (record.validation_loss, record.validation_accuracy) {
+            (Some(loss), Some(accuracy)) => format!("validation loss {loss:.4}  token accuracy {accuracy:.4}"),
+            _ => format!("its token accuracy {:.4}, none held out", record.training_accuracy),
+        };
+        self.bar.suspend(|| eprintln!("{start}  {end}"));
         Ok(())
     }
 
@@ -162,8 +165,8 @@ impl Journal {
         self.events.is_some()
     }
 
-    /// Closes the journal and draws the curve.
-    pub fn close(mut self, title: &str) -> anyhow::Result<()> {
+    /// Closes the journal and draws the curve, with the best epoch marked.
+    pub fn close(mut self, title: &str, best_epoch: Option<usize>) -> anyhow::Result<()> {
         self.bar.finish_and_clear();
         if let Some(events) = &mut self.events {
             events.flush()?;
@@ -172,15 +175,15 @@ impl Journal {
         for line in lines(&self.folder.join(METRICS))? {
             match line {
                 Line::Step(record) => data.training.push((record.step, record.loss)),
-                Line::Epoch(record) => data.validation.push(EpochPoint {
-                    epoch: record.epoch as u64,
-                    loss: record.validation_loss,
-                    token_accuracy: record.validation_accuracy,
-                }),
+                Line::Epoch(record) => match (record.validation_loss, record.validation_accuracy) {
+                    (Some(loss), Some(token_accuracy)) => {
+                        data.validation.push(EpochPoint { epoch: record.epoch as u64, loss, token_accuracy });
+                    }
+                    _ => data.unvalidated = true,
+                },
             }
         }
-        let best = data.validation.iter().min_by(|a, b| a.loss.total_cmp(&b.loss));
-        data.best_epoch = best.map(|point| point.epoch);
+        data.best_epoch = best_epoch.map(|epoch| epoch as u64);
         write_file(self.folder.join(CURVE), training_curve(&data).as_bytes())?;
         Ok(())
     }

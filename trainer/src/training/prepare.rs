@@ -98,6 +98,9 @@ impl Prepared {
             validation.samples.len(),
             vocabulary.len()
         ));
+        if validation.samples.is_empty() && settings.training.early_stopping_patience > 0 {
+            say("warning: EARLY_STOPPING_PATIENCE has no effect: no study is held out to validate by".to_owned());
+        }
         let notice = std::fs::read_to_string(folder.join(NOTICE_FILE)).ok();
         let notice = notice.and_then(|text| text.lines().next().map(|line| line.trim().to_owned()));
         Ok(Self { data: Data { training, validation }, vocabulary, fingerprint, studies: digests, notice })

@@ -221,7 +221,7 @@ impl Run {
     /// Validates, records the epoch, and goes to the next one. Where validation fails, the state stays as it was.
     fn finish_epoch(&mut self, data: &Data, journal: &mut Option<Journal>) -> anyhow::Result<EpochRecord> {
         let held_out =
-            if data.validation.samples.is_empty() { self.state.running } else { self.validate(&data.validation)? };
+            (!data.validation.samples.is_empty()).then(|| self.validate(&data.validation)).transpose()?;
         let running = std::mem::take(&mut self.state.running);
         let record = EpochRecord {
             // An epoch that MAX_STEPS cut short counts as well.
@@ -229,8 +229,8 @@ impl Run {
             step: self.state.step,
             training_loss: running.mean_loss(),
             training_accuracy: running.accuracy(),
-            validation_loss: held_out.mean_loss(),
-            validation_accuracy: held_out.accuracy(),
+            validation_loss: held_out.map(|sums| sums.mean_loss()),
+            validation_accuracy: held_out.map(|sums| sums.accuracy()),
         };
         self.state.latest = Some(record);
         if self.state.batch == data.training.batches_per_epoch(&self.ordering()) {

@@ -270,7 +270,8 @@ fn complete(mut run: Run, data: &Data, stop_after: Option<usize>) -> anyhow::Res
     let outcome = run.proceed(data, &mut journal, &stop, stop_after);
     let name = folder_name(&run.folder);
     if let Some(journal) = journal {
-        journal.close(&format!("Training of {name}"))?;
+        let best = run.state.best.map(|record| record.epoch);
+        journal.close(&format!("Training of {name}"), best)?;
     }
     let ending = outcome?;
     if !ranks.is_first() {
