@@ -123,6 +123,19 @@ each_key! {
         assert_eq!(run.checkpoint.state["data_fingerprint"], base.checkpoint.state["data_fingerprint"]);
         assert_eq!(run.bytes("verification.safetensors"), base.bytes("verification.safetensors"));
     }
+    "dataset.IMG_PLAIN_EPOCHS" img_plain_epochs_leaves_the_last_images_as_they_are {
+        let augmented = ("dataset.IMG_AUGMENT", json!(true));
+        let three = |plain: usize| {
+            let plain = ("dataset.IMG_PLAIN_EPOCHS", json!(plain));
+            changed(&[augmented.clone(), plain, ("training.EPOCHS", json!(3))]).0
+        };
+        let losses = [0, 1, 2, 3].map(|plain| three(plain).by_step("loss"));
+        let steps = losses[0].len() / 3;
+        let same = |a: usize, b: usize| losses[a].iter().zip(&losses[b]).take_while(|(a, b)| a == b).count();
+        assert_eq!([same(0, 1), same(1, 2), same(2, 3)], [2 * steps, steps, 0]);
+        let (never, _) = changed(&[("training.EPOCHS", json!(3))]);
+        assert_eq!(losses[3], never.by_step("loss"), "three of three are plain");
+    }
     "dataset.BALANCE_TEXTS" balance_texts_changes_which_studies_are_drawn {
         let (run, base) = changed(&[("dataset.BALANCE_TEXTS", json!(1.0))]);
         assert_eq!(run.by_step("images"), base.by_step("images"));

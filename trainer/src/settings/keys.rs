@@ -72,6 +72,7 @@ keys! {
         VALIDATION_SIZE: Kind::Real { max: 0.9 },
         IMG_NORMALIZE: Kind::Switch,
         IMG_AUGMENT: Kind::Switch,
+        IMG_PLAIN_EPOCHS: Kind::Whole { min: 0, max: 1_000_000 },
         BALANCE_TEXTS: Kind::Real { max: 1.0 },
         MAX_REPORT_SIZE: Kind::Whole { min: 8, max: 1024 },
         SPLIT_SEED: Kind::Whole { min: 0, max: SEED_MAX },

@@ -20,6 +20,8 @@ pub struct DatasetSettings {
     /// Random rotation, shift, scale, contrast and noise on training images, and a covered patch on half of them. Default
     /// false.
     pub img_augment: bool,
+    /// Epochs at the end, up to 1,000,000, whose images stay as they are all the same. Default 0.
+    pub img_plain_epochs: usize,
     /// How much more often than its share a rare report is trained on, 0 to 1: a report that n studies share is drawn
     /// with weight n^-BALANCE_TEXTS. Default 0.0.
     pub balance_texts: f64,
@@ -40,6 +42,7 @@ impl Default for DatasetSettings {
             validation_size: 0.2,
             img_normalize: true,
             img_augment: false,
+            img_plain_epochs: 0,
             balance_texts: 0.0,
             max_report_size: 160,
             split_seed: 42,

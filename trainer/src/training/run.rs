@@ -87,6 +87,15 @@ impl Run {
         }
     }
 
+    /// Whether the images of that epoch, counted from 0, are augmented: not in the last IMG_PLAIN_EPOCHS of the learning
+    /// rate's course, so that the model is right about images as they will come.
+    fn augments(&self, epoch: usize, data: &Data) -> bool {
+        let dataset = &self.state.settings.dataset;
+        let plain = dataset.img_plain_epochs;
+        let epochs = self.horizon(data).div_ceil(self.steps_per_epoch(data)) as usize;
+        dataset.img_augment && (plain == 0 || epoch + plain < epochs)
+    }
+
     /// Optimizer steps of an epoch; its last may have fewer batches than the others.
     fn steps_per_epoch(&self, data: &Data) -> u64 {
         let accumulation = self.training().gradient_accumulation;
@@ -176,7 +185,7 @@ impl Run {
         let (rank, world) = (self.ranks.rank(), self.ranks.world());
         let plans = data.training.epoch(epoch, &self.ordering());
         let plans: Vec<_> = plans.iter().map(|plan| plan.part(rank, world)).collect();
-        let augment = self.state.settings.dataset.img_augment.then_some((training.seed, epoch));
+        let augment = self.augments(epoch, data).then_some((training.seed, epoch));
         let assembly = (self.device, self.state.threads);
         if let Some(journal) = journal {
             journal.begin_epoch(epoch + 1, plans.len(), self.state.batch);
@@ -220,8 +229,7 @@ impl Run {
 
     /// Validates, records the epoch, and goes to the next one. Where validation fails, the state stays as it was.
     fn finish_epoch(&mut self, data: &Data, journal: &mut Option<Journal>) -> anyhow::Result<EpochRecord> {
-        let held_out =
-            (!data.validation.samples.is_empty()).then(|| self.validate(&data.validation)).transpose()?;
+        let held_out = (!data.validation.samples.is_empty()).then(|| self.validate(&data.validation)).transpose()?;
         let running = std::mem::take(&mut self.state.running);
         let record = EpochRecord {
             // An epoch that MAX_STEPS cut short counts as well.
