@@ -29,8 +29,7 @@ const CHOOSING: u8 = 0;
 
 /// Runs `prove radiographs [--corpus DIR] [--draws N] [--choosing PERCENT]`.
 ///
-/// Unless `--choosing` gives a share of the persons, nobody chooses the best state: it is the one of the lowest training loss,
-/// among the last.
+/// Unless `--choosing` gives a share of the persons, nobody chooses the best state: it is the last one.
 ///
 /// A draw is another tenth of the persons and another training: about 500 images settle no third digit, so that the mean
 /// over several draws is held against the targets. The first is the draw that `dataset import pneumonia` makes by itself.
