@@ -40,6 +40,36 @@ pub fn image(bytes: &[u8]) -> bool {
     is_image
 }
 
+/// A JPEG 2000 codestream in a DICOM file that says of it what it says of itself. Whether it is an image.
+pub fn jpeg2000(stream: &[u8]) -> bool {
+    const SIZ: [u8; 4] = [0xFF, 0x4F, 0xFF, 0x51];
+    let size = stream.windows(4).position(|bytes| bytes == SIZ).and_then(|at| stream.get(at + 8..at + 16));
+    let side = |at: usize| size.and_then(|size| size.get(at + 2..at + 4)).map_or([16, 0], |side| [side[1], side[0]]);
+    let (columns, rows) = (side(0), side(4));
+    let short = |group: u16, element: u16, vr: &[u8; 2], value: &[u8]| {
+        let tag = [group.to_le_bytes(), element.to_le_bytes()].concat();
+        [&tag, &vr[..], &(value.len() as u16).to_le_bytes(), value].concat()
+    };
+    let file = [
+        vec![0; 128],
+        b"DICM".to_vec(),
+        short(0x0002, 0x0010, b"UI", b"1.2.840.10008.1.2.4.91"),
+        short(0x0008, 0x0060, b"CS", b"DX"),
+        short(0x0028, 0x0002, b"US", &[1, 0]),
+        short(0x0028, 0x0004, b"CS", b"MONOCHROME2 "),
+        short(0x0028, 0x0010, b"US", &rows),
+        short(0x0028, 0x0011, b"US", &columns),
+        short(0x0028, 0x0100, b"US", &[16, 0]),
+        short(0x0028, 0x0101, b"US", &[16, 0]),
+        short(0x0028, 0x0103, b"US", &[0, 0]),
+        b"\xE0\x7F\x10\0OB\0\0\xFF\xFF\xFF\xFF\xFE\xFF\0\xE0\0\0\0\0\xFE\xFF\0\xE0".to_vec(),
+        (stream.len() as u32).to_le_bytes().to_vec(),
+        stream.to_vec(),
+        b"\xFE\xFF\xDD\xE0\0\0\0\0".to_vec(),
+    ];
+    image(&file.concat())
+}
+
 /// A bundle's files: the first byte says which one it is. Whether it is accepted.
 pub fn bundle(bytes: &[u8]) -> bool {
     let Some((which, content)) = bytes.split_first() else { return false };

@@ -6,6 +6,9 @@
 #[path = "../../models/src/image/dicom/samples.rs"]
 #[allow(dead_code, reason = "shared with the unit tests of `models`, which use the rest")]
 mod dicom_samples;
+#[path = "../../models/src/image/samples.rs"]
+#[allow(dead_code, reason = "as above")]
+mod image_samples;
 #[path = "../fuzz/readers.rs"]
 mod readers;
 
@@ -16,7 +19,8 @@ use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use dicom_samples::{
-    BIG_ENDIAN, DEFLATED, DicomFile, IMPLICIT, MODALITY_LUT, RLE, VOI_LUT, WINDOW_CENTER, WINDOW_WIDTH, nested, rle,
+    BIG_ENDIAN, BODY_PART, DEFLATED, DicomFile, EXPLICIT, IMPLICIT, MODALITY_LUT, RLE, SIGNED, VIEW_POSITION, VOI_LUT,
+    WINDOW_CENTER, WINDOW_WIDTH, nested, rle,
 };
 use image::{DynamicImage, GrayImage, ImageFormat, Luma};
 use xreport_tests::root;
@@ -164,13 +168,36 @@ fn dicom() {
 }
 
 #[test]
+fn jpeg2000() {
+    smoke("jpeg2000", readers::jpeg2000, &["cut-after-its-size-marker"]);
+}
+
+#[test]
 fn image_files() {
-    smoke("image", readers::image, &[]);
+    smoke("image", readers::image, &["tiff-big", "jpeg-xl", "heic"]);
 }
 
 #[test]
 fn bundle() {
     smoke("bundle", readers::bundle, &[]);
+}
+
+/// Every value representation of the names that follow, in lower case.
+fn lower_case(mut file: Vec<u8>) -> Vec<u8> {
+    for at in 0..file.len().saturating_sub(2) {
+        if [&b"CS"[..], b"US", b"DS", b"OW"].iter().any(|vr| file[at..].starts_with(vr)) {
+            file[at..at + 2].make_ascii_lowercase();
+        }
+    }
+    file
+}
+
+/// A TIFF whose only directory is followed by a copy of itself.
+fn two_pages(mut file: Vec<u8>) -> Vec<u8> {
+    let end = 10 + 12 * usize::from(u16::from_le_bytes([file[8], file[9]]));
+    let (directory, second) = (file[8..end].to_vec(), file.len() as u32);
+    file[end..end + 4].copy_from_slice(&second.to_le_bytes());
+    [file, directory, vec![0; 4]].concat()
 }
 
 /// Writes the seeds anew.
@@ -203,10 +230,45 @@ fn write_the_seeds() {
         ("deflated", file.clone().syntax(DEFLATED)),
         ("rle", file.clone().encapsulated(RLE, &[rle(&pixels)])),
         ("tables", file.clone().lut(MODALITY_LUT, 0, 12, &small).lut(VOI_LUT, 3, 8, &small)),
-        ("jpeg", file.encapsulated("1.2.840.10008.1.2.4.50", &[encoded(ImageFormat::Jpeg)])),
+        ("jpeg", file.clone().encapsulated("1.2.840.10008.1.2.4.50", &[encoded(ImageFormat::Jpeg)])),
+        ("table-short", file.clone().lut_as(VOI_LUT, "US", [4096, 0, 12], "OW", vec![7; 100])),
+        ("table-promised", file.clone().lut_as(VOI_LUT, "US", [0, 0, 16], "OW", vec![1; 512])),
+        ("table-bytes", file.clone().lut_as(VOI_LUT, "SS", [256, 40_000, 8], "OB", (0..=255).collect())),
+        ("table-empty", file.clone().items(VOI_LUT, vec![dicom_samples::Item::new()])),
+        ("signed", file.clone().number(SIGNED, 1)),
+        ("number-with-comma", file.clone().text(WINDOW_WIDTH, "DS", "1,5")),
+        ("words", file.clone().text(BODY_PART, "CS", "TÓRAX").text(VIEW_POSITION, "CS", "L LAT")),
     ] {
         write("dicom", name, &file.build()[132..]);
     }
+    let implicit = file.clone().syntax(IMPLICIT);
+    write("dicom", "implicit-as-explicit", &[&file.head(EXPLICIT)[132..], &implicit.data_set()].concat());
+    write("dicom", "no-syntax", &[&file.head("")[132..], &file.data_set()].concat());
+    write("dicom", "lower-case", &lower_case(file.build()[132..].to_vec()));
+    write("image", "dicom-without-meta", &implicit.data_set());
+    let wide: Vec<u16> = (0..256).map(|at| at * 16).collect();
+    let words: Vec<u8> = wide.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let tags = |more: &[(u16, u16, u32)]| [image_samples::grey_tiff_tags(16, 16, 16, 1, 1), more.to_vec()].concat();
+    write("image", "tiff-max-sample-value", &image_samples::tiff(&tags(&[(281, 3, 4095)]), &words));
+    write("image", "tiff-two-pages", &two_pages(image_samples::tiff(&tags(&[]), &words)));
+    write("image", "tiff-big", b"II\x2b\0\x08\0\0\0\x10\0\0\0\0\0\0\0");
+    write("image", "jpeg-xl", b"\xff\x0a\x41\x12\x00\x00");
+    write("image", "heic", b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic");
+    let lines: Vec<u8> = wide
+        .chunks(16)
+        .flat_map(|line| [vec![0], line.iter().flat_map(|word| word.to_be_bytes()).collect()].concat())
+        .collect();
+    let animation = image_samples::png_chunk(*b"acTL", &[0, 0, 0, 2, 0, 0, 0, 0]);
+    let significant = image_samples::png_chunk(*b"sBIT", &[12]);
+    let png = [
+        image_samples::png_header(16, 16, 16, 0),
+        animation,
+        significant,
+        image_samples::png_pixels(&lines),
+        image_samples::png_end(),
+    ];
+    write("image", "png-animated-12-bits", &png.concat());
+    write("image", "pnm-two-of-12-bits", &[&b"P5 16 16 4095\n"[..], &words, b"P5 16 16 4095\n", &words].concat());
     write("dicom", "nested", &nested(4)[132..]);
     for (name, format) in [
         ("png", ImageFormat::Png),

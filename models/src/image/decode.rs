@@ -11,7 +11,8 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
 use super::budget::Permit;
 use super::gate::Concern;
-use super::{ImageError, Radiograph, Raster, dicom, jpeg, orientation};
+use super::pages::Pages;
+use super::{ImageError, Radiograph, Raster, contents, dicom, jpeg, orientation};
 
 /// What one image may cost. The defaults let a 16-bit grey radiograph of 6,000 × 6,000 pass in every format, and
 /// keep everything that this module holds at a time (file, decoder, pixels) below 448 MiB.
@@ -64,7 +65,13 @@ impl Limits {
 pub(super) enum Failure {
     Damaged(String),
     Unsupported(String),
-    TooLarge { width: u32, height: u32, limit: String },
+    TooLarge {
+        width: u32,
+        height: u32,
+        limit: String,
+    },
+    /// A whole file that is made to hold no picture, and what it is.
+    NoPicture(String),
 }
 
 /// Decodes an image file in memory to 1 (grey) or 3 (RGB) `channels`, upright; `name` is what errors call it.
@@ -80,7 +87,7 @@ pub fn decode(bytes: &[u8], name: &Path, channels: u8, limits: &Limits) -> Resul
 pub struct Picture {
     /// Its pixels.
     pub raster: Raster,
-    /// What the file itself gives rise to; only DICOM says so much.
+    /// What the file itself gives rise to.
     pub concerns: Vec<Concern>,
 }
 
@@ -104,7 +111,7 @@ fn guarded<T>(bytes: &[u8], name: &Path, decode: impl FnOnce(Format) -> Result<T
         return Err(ImageError::Empty { path: path() });
     }
     let format =
-        guess_format(bytes).ok_or_else(|| ImageError::NotAnImage { path: path(), found: describe_content(bytes) })?;
+        guess_format(bytes).ok_or_else(|| ImageError::NotAnImage { path: path(), found: contents::describe(bytes) })?;
     let format_name = format_name(format);
     // One hostile file among thousands must not end the batch, should a decoder have a bug.
     let outcome = catch_unwind(AssertUnwindSafe(|| decode(format)))
@@ -113,6 +120,7 @@ fn guarded<T>(bytes: &[u8], name: &Path, decode: impl FnOnce(Format) -> Result<T
         Failure::Damaged(detail) => ImageError::Damaged { path: path(), format: format_name, detail },
         Failure::Unsupported(detail) => ImageError::Unsupported { path: path(), format: format_name, detail },
         Failure::TooLarge { width, height, limit } => ImageError::TooLarge { path: path(), width, height, limit },
+        Failure::NoPicture(found) => ImageError::NoPicture { path: path(), found },
     })
 }
 
@@ -124,15 +132,24 @@ enum Format {
 }
 
 fn decode_format(bytes: &[u8], format: Format, channels: u8, limits: &Limits) -> Result<Picture, Failure> {
+    let mut concerns = Vec::new();
     let (raster, orientation) = match format {
         Format::Dicom => {
             let dicom::Rendered { raster, concerns } = dicom::render_file(bytes, channels, limits)?;
             return Ok(Picture { raster, concerns });
         }
         Format::Plain(ImageFormat::Jpeg) => jpeg::decode(bytes, channels, limits)?,
-        Format::Plain(format) => decode_other(bytes, format, channels, limits)?,
+        Format::Plain(format) => {
+            let (mut raster, orientation) = decode_other(bytes, format, channels, limits)?;
+            let Pages { count, white } = Pages::of(bytes, format);
+            concerns.extend((count > 1).then_some(Concern::MultiFrame(count)));
+            if let Some(white) = white {
+                white.apply(&mut raster);
+            }
+            (raster, orientation)
+        }
     };
-    Ok(Picture { raster: upright(raster, orientation), concerns: Vec::new() })
+    Ok(Picture { raster: upright(raster, orientation), concerns })
 }
 
 /// Everything but JPEG goes through the `image` crate.
@@ -225,13 +242,13 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 /// The format by its magic number, if it is one that is decoded here.
 fn guess_format(bytes: &[u8]) -> Option<Format> {
     // First: what stands in a DICOM file's preamble may be anything.
-    if dicom::has_magic(bytes) {
+    if dicom::is_dicom(bytes) {
         return Some(Format::Dicom);
     }
     let format = image::guess_format(bytes).ok()?;
     match format {
         // "BM" and "P1" are too short to be believed: prose may start with them.
-        ImageFormat::Bmp if is_text(bytes) => None,
+        ImageFormat::Bmp if contents::is_text(bytes) => None,
         ImageFormat::Pnm if !bytes.get(2)?.is_ascii_whitespace() => None,
         ImageFormat::Png
         | ImageFormat::Jpeg
@@ -255,42 +272,4 @@ fn format_name(format: Format) -> &'static str {
         ImageFormat::Gif => "GIF",
         _ => "PNM",
     }
-}
-
-/// What a file that is no image looks like, for the error message. Quotes no content: it may name a patient.
-fn describe_content(bytes: &[u8]) -> String {
-    let has = |offset: usize, magic: &[u8]| bytes.get(offset..offset + magic.len()) == Some(magic);
-    let known = if has(0, b"%PDF") {
-        "a PDF file"
-    } else if has(0, b"PK\x03\x04") {
-        "a ZIP archive"
-    } else if has(0, b"\x1f\x8b") {
-        "a gzip file"
-    } else if has(4, b"ftypheic") || has(4, b"ftypmif1") {
-        "a HEIC image"
-    } else if has(4, b"ftypavif") {
-        "an AVIF image"
-    } else if has(0, b"\x00\x00\x00\x0cjP  ") || has(0, b"\xff\x4f\xff\x51") {
-        "a JPEG 2000 image"
-    } else if is_text(bytes) {
-        "text"
-    } else {
-        let start: Vec<String> = bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        return format!("bytes that start with {}", start.join(" "));
-    };
-    known.to_owned()
-}
-
-/// Whether the start of the content is UTF-8 text without control characters.
-fn is_text(bytes: &[u8]) -> bool {
-    let start = &bytes[..bytes.len().min(512)];
-    let text = match std::str::from_utf8(start) {
-        Ok(text) => text,
-        // A character may be cut at the end of the look.
-        Err(e) if e.error_len().is_none() && e.valid_up_to() > 0 => {
-            std::str::from_utf8(&start[..e.valid_up_to()]).unwrap_or_default()
-        }
-        Err(_) => return false,
-    };
-    text.chars().all(|c| !c.is_control() || c.is_whitespace())
 }

@@ -55,13 +55,21 @@ pub enum ImageError {
     },
     /// The content is not an image of any format known here.
     #[error(
-        "`{}` is not an image: expected PNG, JPEG, BMP, TIFF, WebP, GIF, PNM or DICOM content, found {found}\nhint: the content counts, not the file's extension",
+        "`{}` is not an image that can be read here: expected PNG, JPEG, BMP, TIFF, WebP, GIF, PNM or DICOM content, found {found}\nhint: the content counts, not the file's extension",
         path.display()
     )]
     NotAnImage {
         /// The file.
         path: PathBuf,
         /// What the content looks like.
+        found: String,
+    },
+    /// A DICOM file that is made to hold no picture: a report, a directory, the settings of a viewer.
+    #[error("`{}` holds no picture: it is {found}\nhint: leave such files out; nothing can be drafted from them", path.display())]
+    NoPicture {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
         found: String,
     },
     /// The format is known, but not this kind of it.

@@ -9,11 +9,16 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::grey_range;
+
+/// Pixels without an entry in a short look-up table that leave a picture what it is, in percent: its brightest or darkest.
+const SHORT_LUT_PERCENT: u8 = 5;
+
 /// One thing about an image that a user should know. The codes of DICOM are quoted, never a name or a number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Concern {
-    /// DICOM Modality is stated, and neither CR nor DX.
+    /// DICOM Modality is stated, and neither CR, DX nor RG.
     Modality(String),
     /// DICOM Modality is not stated.
     ModalityNotStated,
@@ -21,14 +26,46 @@ pub enum Concern {
     BodyPart(String),
     /// DICOM View Position or View Code says lateral or oblique.
     LateralView(String),
-    /// There are more frames than the one that is looked at.
+    /// There are more frames or pages than the one that is looked at.
     MultiFrame(u32),
     /// All pixels have one value.
     Constant,
+    /// The picture uses hardly any of the grey values that there are, see [`grey_range`](super::grey_range).
+    GreyRange {
+        /// Grey levels of 256 between the 0.5th and the 99.5th percentile.
+        levels: u16,
+        /// Share of the range from black to white between the same percentiles, in percent.
+        percent: u8,
+    },
     /// DICOM Rescale Slope is 0; it is taken for 1.
     SlopeZero,
     /// DICOM Window Width is 0 or less (below 1 for LINEAR); the window is ignored.
     WindowWidthZero,
+    /// A number, or a table, cannot be read and is done without. Named as DICOM names it.
+    Unreadable(String),
+    /// A DICOM look-up table holds fewer entries than its descriptor says; values beyond them take the last entry. A reason
+    /// to refuse where more than a few pixels have such values.
+    LutShort {
+        /// Entries that the descriptor says.
+        said: usize,
+        /// Entries that are there.
+        found: usize,
+        /// Share of the pixels that ask for an entry which is not there, in percent, rounded up.
+        percent: u8,
+    },
+    /// The entries of a DICOM VOI LUT have another depth than its descriptor says; white is what they can hold. Never a
+    /// reason to refuse.
+    LutDepth {
+        /// Bits that the descriptor says.
+        said: u32,
+        /// Bits that the largest entry needs.
+        found: u32,
+    },
+    /// The first value of a DICOM look-up table meets no pixel by its stated sign, and does so by the other, which is
+    /// taken. Never a reason to refuse.
+    LutSign,
+    /// A DICOM file is not written as it should be, and read all the same. Never a reason to refuse.
+    Encoding(String),
     /// DICOM Burned In Annotation is YES: the pixels may show the patient's name.
     BurnedInAnnotation,
     /// Fewer pixels than the model's input has, both ways: the picture has to be enlarged.
@@ -52,6 +89,12 @@ impl Concern {
             Self::LateralView(_) => "lateral-view",
             Self::MultiFrame(_) => "multi-frame",
             Self::Constant => "constant",
+            Self::GreyRange { .. } => "grey-range",
+            Self::Unreadable(_) => "unreadable",
+            Self::LutShort { .. } => "lut-short",
+            Self::LutDepth { .. } => "lut-depth",
+            Self::LutSign => "lut-sign",
+            Self::Encoding(_) => "encoding",
             Self::SlopeZero => "slope-zero",
             Self::WindowWidthZero => "window-width-zero",
             Self::BurnedInAnnotation => "burned-in-annotation",
@@ -62,19 +105,43 @@ impl Concern {
 
     /// Whether a strict gate refuses for it.
     pub fn refuses(&self) -> bool {
-        !matches!(self, Self::InverseShape)
+        match self {
+            Self::InverseShape | Self::LutDepth { .. } | Self::LutSign | Self::Encoding(_) => false,
+            Self::LutShort { percent, .. } => *percent > SHORT_LUT_PERCENT,
+            _ => true,
+        }
     }
 }
 
 impl fmt::Display for Concern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Modality(found) => write!(f, "modality {found}, expected CR or DX"),
-            Self::ModalityNotStated => f.write_str("modality not stated, expected CR or DX"),
+            Self::Modality(found) => write!(f, "modality {found}, expected CR, DX or RG"),
+            Self::ModalityNotStated => f.write_str("modality not stated, expected CR, DX or RG"),
             Self::BodyPart(found) => write!(f, "body part {found}, expected the chest"),
             Self::LateralView(found) => write!(f, "view {found}, expected a frontal view"),
-            Self::MultiFrame(frames) => write!(f, "{frames} frames, expected one image"),
+            Self::MultiFrame(frames) => write!(f, "{frames} frames or pages, expected one image"),
             Self::Constant => f.write_str("all pixels alike, expected a picture"),
+            Self::GreyRange { levels, percent } => write!(
+                f,
+                "{levels} grey levels over {percent} % of the range from black to white, expected {} over {} % at least \
+                 (fewer bits in use than the file says, or hardly any contrast)",
+                grey_range::LEAST_LEVELS,
+                grey_range::LEAST_PERCENT
+            ),
+            Self::Unreadable(what) => write!(f, "{what} that cannot be read, done without it"),
+            Self::LutShort { said, found, percent } => write!(
+                f,
+                "a look-up table of {found} entries that should have {said}, {percent} % of the pixels ask for the others"
+            ),
+            Self::LutDepth { said, found } => {
+                write!(
+                    f,
+                    "a VOI LUT whose entries have {found} bits and not {said} as it says, shown by what they have"
+                )
+            }
+            Self::LutSign => f.write_str("a look-up table whose first value has the wrong sign, shown by the other"),
+            Self::Encoding(how) => write!(f, "a DICOM file that is not written as it should be: {how}"),
             Self::SlopeZero => f.write_str("rescale slope 0, which leaves no picture"),
             Self::WindowWidthZero => f.write_str("window width 0, which leaves no picture"),
             Self::BurnedInAnnotation => f.write_str("annotation burned into the pixels"),

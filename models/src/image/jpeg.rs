@@ -5,6 +5,8 @@
 //! in its strict mode, and asks for the end-of-image marker. One kind of damage stays unseen: coded data that stops
 //! early and is closed by an end marker all the same.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
 use image::metadata::Orientation;
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
@@ -40,11 +42,12 @@ pub(super) fn decode(bytes: &[u8], channels: u8, limits: &Limits) -> Result<(Ras
         ColorSpace::YCbCr if channels == 1 => ColorSpace::Luma,
         _ => ColorSpace::RGB,
     };
-    let pixels = u64::from(width) * u64::from(height);
+    let pixels = u64::from(width).saturating_mul(u64::from(height));
     // A progressive file keeps all coefficients, 16 bits each, until its last scan.
-    let per_pixel = 2 * input.num_components() + output.num_components();
-    let raster_bytes = pixels * 2 * u64::from(channels);
-    let _permit = limits.check(width, height, bytes.len(), pixels * per_pixel as u64 + raster_bytes)?;
+    let per_pixel = input.num_components().saturating_mul(2).saturating_add(output.num_components());
+    let raster_per_pixel = u64::from(channels).saturating_mul(2);
+    let working = pixels.saturating_mul(raster_per_pixel.saturating_add(per_pixel as u64));
+    let _permit = limits.check(width, height, bytes.len(), working)?;
     let orientation = decoder.exif().map_or(Orientation::NoTransforms, |block| orientation::from_exif(block));
     decoder.set_options(options.jpeg_set_out_colorspace(output));
     let samples = decoder.decode().map_err(failure)?;
@@ -111,11 +114,10 @@ impl<'a> Iterator for Segments<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let start = self.rest.iter().position(|&byte| byte == 0xFF)?;
-            let marker = *self.rest.get(start + 1)?;
-            let after = &self.rest[start + 2..];
+            let (&[_, marker], after) = self.rest.get(start..)?.split_first_chunk::<2>()?;
             match marker {
                 // Fill bytes: the marker's code follows the last of them.
-                0xFF => self.rest = &self.rest[start + 1..],
+                0xFF => self.rest = self.rest.get(start.saturating_add(1)..)?,
                 // A stuffed zero, a restart or TEM: no payload, and none of our business.
                 0x00 | 0x01 | 0xD0..=0xD7 => self.rest = after,
                 SOI | EOI => {
@@ -124,10 +126,9 @@ impl<'a> Iterator for Segments<'a> {
                 }
                 _ => {
                     let (length, _) = after.split_first_chunk::<2>()?;
-                    let length = usize::from(u16::from_be_bytes(*length));
-                    let payload = after.get(2..length)?;
-                    self.rest = &after[length..];
-                    return Some((marker, payload));
+                    let (segment, rest) = after.split_at_checked(u16::from_be_bytes(*length).into())?;
+                    self.rest = rest;
+                    return Some((marker, segment.get(2..)?));
                 }
             }
         }

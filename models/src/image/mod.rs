@@ -10,15 +10,21 @@
 //! 5. The picture is resized in 16 bits with an antialiased triangle filter, letterboxed or stretched.
 //! 6. Only then it is rounded to 8 bits, so that a 16-bit radiograph keeps its precision through the averaging.
 //!
-//! Of animations and multi-page files the first picture counts. Embedded colour profiles and gamma are not applied.
+//! Of animations and multi-page files the first picture counts, which is told. White is what the file says: PNM's largest
+//! value, TIFF's MaxSampleValue, PNG's significant bits. Embedded colour profiles and gamma are not applied.
 
 mod budget;
+mod contents;
 mod decode;
 mod dicom;
 mod error;
 pub mod gate;
+pub mod grey_range;
 mod jpeg;
 mod orientation;
+mod pages;
+#[cfg(test)]
+mod pages_tests;
 mod raster;
 mod resize;
 #[cfg(test)]
@@ -38,12 +44,13 @@ use sha2::{Digest, Sha256};
 pub use decode::{Limits, Picture, decode, decode_picture};
 pub use error::ImageError;
 pub use gate::{Concern, Gate, GateMode, Views};
+pub use grey_range::GreyRange;
 pub use raster::Raster;
 pub use resize::Placement;
 pub use view::{GreyWindow, Radiograph};
 
 /// Raised whenever the same file may give other pixels; part of [`Preprocessing::fingerprint`].
-const ALGORITHM_VERSION: u32 = 1;
+const ALGORITHM_VERSION: u32 = 2;
 
 /// Largest side of the network's input, in pixels.
 const MAX_INPUT_SIDE: u32 = 4096;
@@ -62,19 +69,34 @@ pub fn is_image_path(path: impl AsRef<Path>) -> bool {
         .is_some_and(|extension| KNOWN_EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)))
 }
 
-/// Whether the file at `path` is an image to [`decode`]: by its extension, or, where it has none that is known, by the
-/// magic number of DICOM, whose files often have no extension.
+/// Whether the file at `path` is an image to [`decode`]: by its extension, or, where it has none that is known, as DICOM,
+/// whose files often have no extension. DICOM files that hold no picture by their kind (directories, reports, settings of
+/// viewers) are none.
 pub fn is_image_file(path: &Path) -> bool {
-    is_image_path(path) || starts_as_dicom(path)
+    let known = is_image_path(path);
+    if known && !has_dicom_extension(path) {
+        return true;
+    }
+    match head(path) {
+        Some(head) if dicom::is_dicom(&head) => dicom::holds_picture(&head),
+        _ => known,
+    }
 }
 
-/// Whether the first 132 bytes of a regular file are those of DICOM.
-fn starts_as_dicom(path: &Path) -> bool {
-    let mut start = [0; 132];
+fn has_dicom_extension(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| ["dcm", "dicom", "dic"].iter().any(|known| known.eq_ignore_ascii_case(extension)))
+}
+
+/// The first bytes of a regular file that can be read.
+fn head(path: &Path) -> Option<Vec<u8>> {
     // A pipe or device could block.
-    path.is_file()
-        && File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok()
-        && dicom::has_magic(&start)
+    if !path.is_file() {
+        return None;
+    }
+    let mut head = Vec::with_capacity(dicom::HEAD);
+    File::open(path).ok()?.take(dicom::HEAD as u64).read_to_end(&mut head).ok()?;
+    Some(head)
 }
 
 /// How a picture of any shape becomes the network's fixed input.
@@ -225,6 +247,10 @@ impl Preprocessing {
         let mut concerns = Vec::new();
         if raster.is_constant() {
             concerns.push(Concern::Constant);
+        } else {
+            let range = GreyRange::of(raster);
+            let GreyRange { levels, percent } = range;
+            concerns.extend(range.is_too_small().then_some(Concern::GreyRange { levels, percent }));
         }
         if raster.width() < self.width && raster.height() < self.height {
             let found = [raster.width(), raster.height()];

@@ -1,4 +1,6 @@
-//! Where each format keeps its orientation.
+//! Where each format keeps its orientation, and what else the chunks of a PNG say.
+
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use std::borrow::Cow;
 
@@ -19,6 +21,12 @@ pub(super) struct PngChunks<'a> {
     /// The eXIf chunk. It may stand after the pixels (PNG 3rd edition, 11.3.4.5), where a decoder that stops at
     /// the pixels does not see it.
     pub exif: Option<&'a [u8]>,
+    /// Bits of a sample.
+    pub depth: u16,
+    /// Bits of each channel that are its own (sBIT); empty where nothing is said.
+    pub significant: &'a [u8],
+    /// Frames of an animation (acTL); 0 where there is none.
+    pub frames: u32,
 }
 
 /// A PNG without its texts and its colour profile. Nothing here reads them, and a few kilobytes of them may unpack to
@@ -29,14 +37,14 @@ pub(super) fn png_without_texts(bytes: &[u8]) -> Cow<'_, [u8]> {
     let mut at = PNG_SIGNATURE_LEN;
     while let Some((header, _)) = bytes.get(at..).and_then(|rest| rest.split_first_chunk::<8>()) {
         let [a, b, c, d, kind @ ..] = *header;
-        let whole = 12 + u32::from_be_bytes([a, b, c, d]) as usize;
-        let Some(chunk) = bytes.get(at..at + whole) else { break };
+        let end = at.saturating_add(12).saturating_add(u32::from_be_bytes([a, b, c, d]) as usize);
+        let Some(chunk) = bytes.get(at..end) else { break };
         if UNREAD.contains(&&kind[..]) {
-            kept.get_or_insert_with(|| bytes[..at].to_vec());
+            kept.get_or_insert_with(|| bytes.get(..at).unwrap_or_default().to_vec());
         } else if let Some(kept) = &mut kept {
             kept.extend_from_slice(chunk);
         }
-        at += whole;
+        at = end;
     }
     match kept {
         Some(mut kept) => {
@@ -61,6 +69,9 @@ pub(super) fn png_chunks(bytes: &[u8]) -> PngChunks<'_> {
         };
         match &kind {
             b"eXIf" => found.exif = Some(data),
+            b"IHDR" => found.depth = data.get(8).copied().unwrap_or_default().into(),
+            b"sBIT" => found.significant = data,
+            b"acTL" => found.frames = data.first_chunk().map_or(0, |frames| u32::from_be_bytes(*frames)),
             b"IEND" => {
                 found.complete = after_data.len() >= CRC_LEN;
                 break;

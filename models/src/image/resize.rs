@@ -62,7 +62,7 @@ pub(super) fn resize(raster: &Raster, width: u32, height: u32, fit: Fit) -> Vec<
 }
 
 /// 16 to 8 bits, to nearest: the inverse of `value * 257`. 65535 + 128 needs more than 16 bits.
-fn narrow(sample: u16) -> u8 {
+pub(super) fn narrow(sample: u16) -> u8 {
     ((u32::from(sample) + 128) / 257) as u8
 }
 

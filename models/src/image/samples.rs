@@ -3,7 +3,7 @@
 use image::{DynamicImage, GrayImage, ImageFormat};
 
 /// A grey picture without any symmetry: bright at the top left, dimmer at the top right, dark below.
-pub(super) fn asymmetric(width: u32, height: u32) -> GrayImage {
+pub fn asymmetric(width: u32, height: u32) -> GrayImage {
     GrayImage::from_fn(width, height, |x, y| {
         let (left, top) = (x < width / 2, y < height / 2);
         let level = match (left, top) {
@@ -16,26 +16,26 @@ pub(super) fn asymmetric(width: u32, height: u32) -> GrayImage {
     })
 }
 
-pub(super) fn encode(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+pub fn encode(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     picture.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
 }
 
 /// The EXIF block of a picture with this orientation, big-endian, from its TIFF header on.
-pub(super) fn exif(orientation: u8) -> Vec<u8> {
+pub fn exif(orientation: u8) -> Vec<u8> {
     let mut block = b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
     block.extend([orientation, 0, 0, 0, 0, 0, 0]);
     block
 }
 
-pub(super) fn jpeg_with_exif(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+pub fn jpeg_with_exif(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     let block = [b"Exif\0\0".as_slice(), &exif(orientation)].concat();
     let length = (block.len() as u16 + 2).to_be_bytes();
     [&jpeg[..2], b"\xff\xe1", &length, &block, &jpeg[2..]].concat()
 }
 
-pub(super) fn png_chunk(kind: [u8; 4], data: &[u8]) -> Vec<u8> {
+pub fn png_chunk(kind: [u8; 4], data: &[u8]) -> Vec<u8> {
     let mut crc = u32::MAX;
     for &byte in kind.iter().chain(data) {
         crc ^= u32::from(byte);
@@ -47,16 +47,16 @@ pub(super) fn png_chunk(kind: [u8; 4], data: &[u8]) -> Vec<u8> {
     [&length, &kind, data, &(!crc).to_be_bytes()].concat()
 }
 
-pub(super) const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+pub const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-pub(super) fn png_header(width: u32, height: u32, depth: u8, colour_type: u8) -> Vec<u8> {
+pub fn png_header(width: u32, height: u32, depth: u8, colour_type: u8) -> Vec<u8> {
     let mut data = [width.to_be_bytes(), height.to_be_bytes()].concat();
     data.extend([depth, colour_type, 0, 0, 0]);
     [PNG_SIGNATURE, &png_chunk(*b"IHDR", &data)].concat()
 }
 
 /// The IDAT chunk for scan lines that carry their filter byte already: zlib with one stored block.
-pub(super) fn png_pixels(lines: &[u8]) -> Vec<u8> {
+pub fn png_pixels(lines: &[u8]) -> Vec<u8> {
     let length = lines.len() as u16;
     let (mut a, mut b) = (1u32, 0u32);
     for &byte in lines {
@@ -68,12 +68,12 @@ pub(super) fn png_pixels(lines: &[u8]) -> Vec<u8> {
     png_chunk(*b"IDAT", &[b"\x78\x01\x01".as_slice(), &block, lines, &adler].concat())
 }
 
-pub(super) fn png_end() -> Vec<u8> {
+pub fn png_end() -> Vec<u8> {
     png_chunk(*b"IEND", &[])
 }
 
 /// A little-endian TIFF of one uncompressed strip; every entry is (tag, type, value) with one value.
-pub(super) fn tiff(entries: &[(u16, u16, u32)], pixels: &[u8]) -> Vec<u8> {
+pub fn tiff(entries: &[(u16, u16, u32)], pixels: &[u8]) -> Vec<u8> {
     let mut file = b"II\x2a\0\x08\0\0\0".to_vec();
     let pixels_at = 8 + 2 + 12 * (entries.len() as u32 + 2) + 4;
     let mut all = entries.to_vec();
@@ -92,7 +92,7 @@ pub(super) fn tiff(entries: &[(u16, u16, u32)], pixels: &[u8]) -> Vec<u8> {
 }
 
 /// Tags of a grey TIFF. `photometric` 0: white is zero; 1: black is zero. `sample_format` 1: integers; 3: floats.
-pub(super) fn grey_tiff_tags(
+pub fn grey_tiff_tags(
     width: u32,
     height: u32,
     bits: u32,

@@ -5,6 +5,8 @@
 //! through [`super::jpeg_sequential`]. What a compressed frame says of its own size is held against the attributes before any
 //! decoder sees it.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -84,11 +86,11 @@ fn syntax_name(uid: &str) -> String {
 }
 
 /// Decodes the first frame.
-pub(super) fn decode(scanned: &Scanned<'_>, attributes: &Attributes) -> Result<Samples, Failure> {
-    let syntax = Syntax::of(&scanned.transfer_syntax)?;
-    match &scanned.pixels {
-        PixelBytes::Native(range) if syntax == Syntax::Native => native(scanned, range.clone(), attributes),
-        PixelBytes::Encapsulated { offsets, fragments } if syntax != Syntax::Native => {
+pub(super) fn decode(scanned: &Scanned<'_>, pixels: &PixelBytes, attributes: &Attributes) -> Result<Samples, Failure> {
+    let compression = scanned.syntax.filter(|&syntax| syntax != Syntax::Native);
+    match (pixels, compression) {
+        (PixelBytes::Native { place, words }, None) => native(scanned, place.clone(), *words, attributes),
+        (PixelBytes::Encapsulated { offsets, fragments }, Some(syntax)) => {
             let frame = first_frame(scanned, offsets, fragments, attributes.frames)?;
             let named = |failure| match failure {
                 Failure::Unsupported(detail) => {
@@ -98,38 +100,57 @@ pub(super) fn decode(scanned: &Scanned<'_>, attributes: &Attributes) -> Result<S
             };
             compressed(frame, syntax, &scanned.transfer_syntax, attributes).map_err(named)
         }
-        PixelBytes::Native(_) => Err(damaged("uncompressed pixel data under a compressed transfer syntax")),
-        PixelBytes::Encapsulated { .. } => Err(damaged("compressed pixel data under an uncompressed transfer syntax")),
+        (PixelBytes::Native { .. }, Some(_)) => {
+            Err(damaged("uncompressed pixel data under a compressed transfer syntax"))
+        }
+        (PixelBytes::Encapsulated { .. }, None) if scanned.syntax.is_none() => {
+            Err(Failure::Unsupported("compressed pixel data whose transfer syntax is not stated".to_owned()))
+        }
+        (PixelBytes::Encapsulated { .. }, None) => {
+            Err(damaged("compressed pixel data under an uncompressed transfer syntax"))
+        }
     }
 }
 
-fn native(scanned: &Scanned<'_>, range: Range<usize>, attributes: &Attributes) -> Result<Samples, Failure> {
-    let pixels = usize::from(attributes.rows) * usize::from(attributes.columns);
-    let samples = pixels * usize::from(attributes.samples_per_pixel);
+fn native(
+    scanned: &Scanned<'_>,
+    place: Range<usize>,
+    in_words: bool,
+    attributes: &Attributes,
+) -> Result<Samples, Failure> {
+    let pixels = usize::from(attributes.rows).saturating_mul(attributes.columns.into());
+    let samples = pixels.saturating_mul(attributes.samples_per_pixel.into());
     // Two chroma samples for each two pixels (PS3.3, C.7.6.3.1.2).
     if attributes.photometric_name.starts_with("YBR_") && attributes.photometric != Photometric::YbrFull {
         return Err(Failure::Unsupported(format!("uncompressed {}", attributes.photometric_name)));
     }
-    let bytes = &scanned.bytes[range];
-    let expected = samples * usize::from(attributes.bits_allocated / 8);
+    let bytes = scanned.bytes.get(place).unwrap_or_default();
+    let expected = samples.saturating_mul(usize::from(attributes.bits_allocated / 8));
+    // Samples of 8 bits lie in the words that OW says, the first in the low byte (PS3.5, 8.1.1).
+    let swapped = scanned.big_endian && in_words && attributes.bits_allocated == 8;
+    let bytes: Cow<'_, [u8]> = if swapped {
+        bytes.as_chunks::<2>().0.iter().flat_map(|&[high, low]| [low, high]).collect()
+    } else {
+        Cow::Borrowed(bytes)
+    };
     let frame = bytes
         .get(..expected)
         .ok_or_else(|| damaged(&format!("{} bytes of pixel data where {expected} are needed", bytes.len())))?;
     if attributes.samples_per_pixel == 3 {
         return colour(frame, attributes, attributes.planar);
     }
-    Ok(Samples::Stored(words(frame, attributes.bits_allocated, scanned.encoding.big_endian, stored_bits(attributes))))
+    Ok(Samples::Stored(words(frame, attributes.bits_allocated, scanned.big_endian, stored_bits(attributes))))
 }
 
 /// How the stored bits are taken out of an allocated word: shift and mask.
 fn stored_bits(attributes: &Attributes) -> impl Fn(u16) -> u16 + use<> {
-    let shift = attributes.high_bit + 1 - attributes.bits_stored;
+    let shift = u32::from(attributes.high_bit.saturating_add(1).saturating_sub(attributes.bits_stored));
     let mask = mask(attributes);
-    move |word| (word >> shift) & mask
+    move |word| word.wrapping_shr(shift) & mask
 }
 
 fn mask(attributes: &Attributes) -> u16 {
-    u16::MAX >> (16 - attributes.bits_stored)
+    u16::MAX.wrapping_shr(16u32.saturating_sub(attributes.bits_stored.into()))
 }
 
 fn words(frame: &[u8], bits_allocated: u16, big_endian: bool, stored: impl Fn(u16) -> u16) -> Vec<u16> {
@@ -148,9 +169,10 @@ fn colour(frame: &[u8], attributes: &Attributes, planar: bool) -> Result<Samples
     if attributes.bits_allocated != 8 {
         return Err(Failure::Unsupported("colour of 16 bits allocated, expected 8".to_owned()));
     }
-    let pixels = frame.len() / 3;
-    let mut rgb = if planar {
-        (0..pixels).flat_map(|at| [frame[at], frame[at + pixels], frame[at + 2 * pixels]]).collect()
+    let (red, rest) = frame.split_at(frame.len() / 3);
+    let (green, blue) = rest.split_at(rest.len() / 2);
+    let mut rgb: Vec<u8> = if planar {
+        red.iter().zip(green).zip(blue).flat_map(|((&r, &g), &b)| [r, g, b]).collect()
     } else {
         frame.to_vec()
     };
@@ -163,6 +185,7 @@ fn colour(frame: &[u8], attributes: &Attributes, planar: bool) -> Result<Samples
 }
 
 /// PS3.3, C.7.6.3.1.2: the colour space of JPEG (T.871), in 16-bit fixed point.
+#[allow(clippy::arithmetic_side_effects, reason = "bytes times 17 bits stay below 2³¹")]
 fn rgb_of_ybr([y, cb, cr]: [u8; 3]) -> [u8; 3] {
     let (y, cb, cr) = (i32::from(y) << 16, i32::from(cb) - 128, i32::from(cr) - 128);
     let byte = |value: i32| ((value + 32_768) >> 16).clamp(0, 255) as u8;
@@ -176,28 +199,28 @@ fn first_frame<'a>(
     fragments: &[Range<usize>],
     frames: u32,
 ) -> Result<Cow<'a, [u8]>, Failure> {
-    let bytes = |range: &Range<usize>| &scanned.bytes[range.clone()];
-    let belonging = match (fragments, offsets) {
-        ([], _) => return Err(damaged("pixel data without a fragment")),
-        (all, _) if frames == 1 => all,
-        (all, _) if all.len() == frames as usize => &all[..1],
+    let bytes = |range: &Range<usize>| scanned.bytes.get(range.clone()).unwrap_or_default();
+    let Some((first, further)) = fragments.split_first() else {
+        return Err(damaged("pixel data without a fragment"));
+    };
+    let count = match offsets {
+        _ if frames == 1 => fragments.len(),
+        _ if fragments.len() == frames as usize => 1,
         // Offsets count from the first fragment's item (PS3.5, A.4).
-        (all, &[_, second]) => {
-            let start = all[0].start;
-            let count = all.iter().take_while(|range| range.start - start < second as usize).count();
-            &all[..count.max(1)]
+        &[_, second] => {
+            let before = |range: &&Range<usize>| range.start.saturating_sub(first.start) < second as usize;
+            fragments.iter().take_while(before).count().max(1)
         }
         // Without a table: up to the fragment that starts like the first, with a codestream's first marker.
-        (all, _) => {
-            let first = bytes(&all[0]).get(..2);
-            let count = 1 + all[1..].iter().take_while(|range| bytes(range).get(..2) != first).count();
-            &all[..count]
+        _ => {
+            let marker = bytes(first).get(..2);
+            further.iter().take_while(|range| bytes(range).get(..2) != marker).count().saturating_add(1)
         }
     };
-    match belonging {
-        [only] => Ok(Cow::Borrowed(bytes(only))),
-        several => Ok(Cow::Owned(several.iter().flat_map(|range| bytes(range).iter().copied()).collect())),
+    if count == 1 {
+        return Ok(Cow::Borrowed(bytes(first)));
     }
+    Ok(Cow::Owned(fragments.iter().take(count).flat_map(|range| bytes(range).iter().copied()).collect()))
 }
 
 fn compressed(frame: Cow<'_, [u8]>, syntax: Syntax, uid: &str, attributes: &Attributes) -> Result<Samples, Failure> {
@@ -209,8 +232,13 @@ fn compressed(frame: Cow<'_, [u8]>, syntax: Syntax, uid: &str, attributes: &Attr
     if let Some(header) = &header {
         check(header, attributes)?;
     }
+    let frame = match syntax {
+        Syntax::Jpeg if attributes.photometric_name == "RGB" => codestream::jpeg_of_rgb(frame),
+        _ => frame,
+    };
     let samples_per_pixel = usize::from(attributes.samples_per_pixel);
-    let expected = usize::from(attributes.rows) * usize::from(attributes.columns) * samples_per_pixel;
+    let pixels = usize::from(attributes.rows).saturating_mul(attributes.columns.into());
+    let expected = pixels.saturating_mul(samples_per_pixel);
     let precision = header.as_ref().map(|header| header.precision);
     let samples = match (syntax, precision) {
         (Syntax::JpegLs, Some(precision)) if samples_per_pixel == 1 => {
@@ -225,7 +253,7 @@ fn compressed(frame: Cow<'_, [u8]>, syntax: Syntax, uid: &str, attributes: &Attr
         _ => {
             let allocated = precision.map_or(attributes.bits_allocated, |bits| if bits <= 8 { 8 } else { 16 });
             let bytes = through_dicom_pixeldata(frame, uid, allocated, attributes)?;
-            if bytes.len() < expected * usize::from(allocated / 8) {
+            if bytes.len() < expected.saturating_mul(usize::from(allocated / 8)) {
                 return Err(damaged("fewer pixels than the attributes say"));
             }
             if samples_per_pixel == 3 {
@@ -261,6 +289,9 @@ fn check(header: &FrameHeader, attributes: &Attributes) -> Result<(), Failure> {
 
 /// What a decoder gives, `precision` bits each, as patterns of `bits_stored` bits. A lossy decoder may overshoot the
 /// stored range; that must not wrap around.
+///
+/// Signed values have their sign in the highest stored bit (PS3.5, 8.1.1), and a codestream may have more bits than that:
+/// then they are there as numbers of its own precision, or as the bare pattern with nothing above it.
 fn right_aligned(mut samples: Vec<u16>, precision: u16, attributes: &Attributes) -> Vec<u16> {
     let mask = mask(attributes);
     if !attributes.signed {
@@ -269,11 +300,14 @@ fn right_aligned(mut samples: Vec<u16>, precision: u16, attributes: &Attributes)
         }
         return samples;
     }
-    let unused = 16 - precision.clamp(1, 16);
+    if precision > attributes.bits_stored && samples.iter().all(|&sample| sample <= mask) {
+        return samples;
+    }
+    let unused = 16u32.saturating_sub(u32::from(precision.clamp(1, 16)));
     let limit = i16::try_from(mask >> 1).unwrap_or(i16::MAX);
     for sample in &mut samples {
-        let value = (*sample << unused).cast_signed() >> unused;
-        *sample = value.clamp(-limit - 1, limit).cast_unsigned() & mask;
+        let value = sample.wrapping_shl(unused).cast_signed().wrapping_shr(unused);
+        *sample = value.clamp((-1i16).saturating_sub(limit), limit).cast_unsigned() & mask;
     }
     samples
 }
@@ -296,7 +330,7 @@ fn through_dicom_pixeldata(
         number(tags::COLUMNS, attributes.columns),
         number(tags::BITS_ALLOCATED, bits_allocated),
         number(tags::BITS_STORED, bits_allocated),
-        number(tags::HIGH_BIT, bits_allocated - 1),
+        number(tags::HIGH_BIT, bits_allocated.saturating_sub(1)),
         number(tags::PIXEL_REPRESENTATION, 0),
         DataElement::new(tags::PIXEL_DATA, VR::OB, fragments),
     ]);

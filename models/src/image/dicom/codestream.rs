@@ -1,5 +1,9 @@
 //! What a compressed frame says of itself, before it is decoded.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use std::borrow::Cow;
+
 use super::super::decode::Failure;
 use super::super::jpeg::{EOI, Segments};
 
@@ -57,31 +61,55 @@ pub(super) fn jpeg(frame: &[u8]) -> Result<FrameHeader, Failure> {
     })
 }
 
+/// A JPEG whose components are RGB by its Photometric Interpretation, told so to decoders, which take three components for
+/// YCbCr where the stream has no marker of its own to the point: JFIF's, which is always YCbCr, or Adobe's.
+pub(super) fn jpeg_of_rgb(frame: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    const APP0: u8 = 0xE0;
+    const APP14: u8 = 0xEE;
+    const SCAN: u8 = 0xDA;
+    /// A shorter one says nothing of a transform, and decoders pass over it.
+    const ADOBE: usize = 12;
+    // Adobe's marker (T.872, 6.5.3): version 100, no flags, no transform.
+    const NO_TRANSFORM: &[u8] = b"\xFF\xEE\0\x0EAdobe\0\x64\0\0\0\0\0";
+    let said = |(marker, segment): (u8, &[u8])| {
+        (marker == APP0 && segment.starts_with(b"JFIF"))
+            || (marker == APP14 && segment.len() >= ADOBE && segment.starts_with(b"Adobe"))
+    };
+    if Segments::new(&frame).take_while(|&(marker, _)| marker != SCAN).any(said) {
+        return frame;
+    }
+    match frame.split_at_checked(2) {
+        Some((start, rest)) => Cow::Owned([start, NO_TRANSFORM, rest].concat()),
+        None => frame,
+    }
+}
+
 /// JPEG 2000: the SIZ segment (ITU-T T.800, A.5.1). The codestream may stand in a JP2 file, which DICOM forbids and
 /// some writers do.
 pub(super) fn jpeg2000(frame: &[u8]) -> Result<FrameHeader, Failure> {
     const START: [u8; 4] = [0xFF, 0x4F, 0xFF, 0x51];
     const SEARCHED: usize = 4096;
-    let window = &frame[..frame.len().min(SEARCHED)];
-    let start = window
+    let start = frame
         .windows(START.len())
+        .take(SEARCHED)
         .position(|bytes| bytes == START)
         .ok_or_else(|| damaged("a frame without a JPEG 2000 header"))?;
-    // Lsiz and Rsiz come first.
-    let segment = &frame[start + START.len() + 4..];
+    // Lsiz and Rsiz come first; a stream may end before them.
+    let segment = frame.get(start.saturating_add(START.len()).saturating_add(4)..).unwrap_or_default();
     let long = |at: usize| -> Option<u64> { Some(u64::from(u32::from_be_bytes(*segment.get(at..)?.first_chunk()?))) };
     let header = || -> Option<(FrameHeader, u64)> {
         let (x1, y1, x0, y0) = (long(0)?, long(4)?, long(8)?, long(12)?);
         let (tile_width, tile_height) = (long(16)?, long(20)?);
         let components = u16::from_be_bytes(*segment.get(32..)?.first_chunk()?);
         let [depth, step_x, step_y] = *segment.get(34..)?.first_chunk()?;
-        let tiles = x1.checked_div(tile_width)?.checked_add(1)? * y1.checked_div(tile_height)?.checked_add(1)?;
+        let tiles = |end: u64, side: u64| end.checked_div(side)?.checked_add(1);
+        let tiles = tiles(x1, tile_width)?.checked_mul(tiles(y1, tile_height)?)?;
         let unsampled = step_x == 1 && step_y == 1;
         let header = FrameHeader {
             width: u32::try_from(x1.checked_sub(x0)?).ok().filter(|_| unsampled)?,
             height: u32::try_from(y1.checked_sub(y0)?).ok()?,
             components,
-            precision: (depth & 0x7F) + 1,
+            precision: (depth & 0x7F).saturating_add(1),
             is_sequential_grey: false,
         };
         Some((header, tiles))

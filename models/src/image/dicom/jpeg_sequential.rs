@@ -4,6 +4,8 @@
 //! reads. And decoders differ by a grey level or two in how they round the transform: this one rounds as the Independent
 //! JPEG Group's accurate integer method does, which viewers and pydicom use, so a radiograph has the same grey values here.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
 use super::super::decode::Failure;
 use super::super::jpeg::{EOI, Segments};
 
@@ -62,13 +64,16 @@ impl Tables {
         let cut = || damaged("its quantisation steps");
         while let [head, rest @ ..] = segment {
             let wide = head >> 4 != 0;
-            let bytes = rest.get(..if wide { 128 } else { 64 }).ok_or_else(cut)?;
+            let (bytes, rest) = rest.split_at_checked(if wide { 128 } else { 64 }).ok_or_else(cut)?;
             let mut steps = [0; 64];
-            for (at, step) in steps.iter_mut().enumerate() {
-                *step = if wide { word(bytes, 2 * at).ok_or_else(cut)? } else { u16::from(bytes[at]) };
+            if wide {
+                let words = bytes.as_chunks::<2>().0.iter().map(|&pair| u16::from_be_bytes(pair));
+                steps.iter_mut().zip(words).for_each(|(step, word)| *step = word);
+            } else {
+                steps.iter_mut().zip(bytes).for_each(|(step, &byte)| *step = byte.into());
             }
             *self.steps.get_mut(usize::from(head & 15)).ok_or_else(cut)? = Some(steps);
-            segment = &rest[bytes.len()..];
+            segment = rest;
         }
         Ok(())
     }
@@ -79,11 +84,11 @@ impl Tables {
         while let [head, rest @ ..] = segment {
             let (counts, rest) = rest.split_first_chunk::<16>().ok_or_else(cut)?;
             let total = counts.iter().map(|&count| usize::from(count)).sum();
-            let symbols = rest.get(..total).ok_or_else(cut)?;
+            let (symbols, rest) = rest.split_at_checked(total).ok_or_else(cut)?;
             let codes = Codes::new(counts, symbols).ok_or_else(cut)?;
             let kind = if head >> 4 == 0 { &mut self.dc } else { &mut self.ac };
             *kind.get_mut(usize::from(head & 15)).ok_or_else(cut)? = Some(codes);
-            segment = &rest[total..];
+            segment = rest;
         }
         Ok(())
     }
@@ -100,15 +105,17 @@ impl Codes {
     fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
         let (mut code, mut start) = (0u32, 0);
         let mut lengths = [(0, 0, 0); 16];
-        for (at, &count) in counts.iter().enumerate() {
-            lengths[at] = (code, u32::from(count), start);
-            code += u32::from(count);
-            start += usize::from(count);
+        let mut limit = 1u32;
+        for (length, &count) in lengths.iter_mut().zip(counts) {
+            *length = (code, u32::from(count), start);
+            code = code.saturating_add(count.into());
+            start = usize::saturating_add(start, count.into());
+            limit = limit.saturating_mul(2);
             // More codes than bits can tell apart.
-            if code > 1 << (at + 1) {
+            if code > limit {
                 return None;
             }
-            code <<= 1;
+            code = code.saturating_mul(2);
         }
         Some(Self { lengths, symbols: symbols.to_vec() })
     }
@@ -150,17 +157,21 @@ impl Frame {
         let dc = tables.dc.get(usize::from(selectors >> 4)).and_then(Option::as_ref).ok_or_else(missing)?;
         let ac = tables.ac.get(usize::from(selectors & 15)).and_then(Option::as_ref).ok_or_else(missing)?;
         let (across, down) = (self.width.div_ceil(8), self.height.div_ceil(8));
-        let mut samples = vec![0; self.width * self.height];
+        let mut samples = vec![0; self.width.saturating_mul(self.height)];
         let mut bits = Bits::new(coded);
         let mut previous = 0;
-        for at in 0..across * down {
-            if tables.restart > 0 && at > 0 && at % tables.restart == 0 {
-                bits.restart()?;
-                previous = 0;
+        let mut before_restart = tables.restart;
+        for row in 0..down {
+            for column in 0..across {
+                if tables.restart > 0 && before_restart == 0 {
+                    bits.restart()?;
+                    (previous, before_restart) = (0, tables.restart);
+                }
+                before_restart = before_restart.saturating_sub(1);
+                let coefficients = block_coefficients(&mut bits, dc, ac, steps, &mut previous)?;
+                let block = inverse_dct(&coefficients, if self.bits == 8 { 2 } else { 1 });
+                self.place(&block, column, row, &mut samples);
             }
-            let coefficients = block_coefficients(&mut bits, dc, ac, steps, &mut previous)?;
-            let block = inverse_dct(&coefficients, if self.bits == 8 { 2 } else { 1 });
-            self.place(&block, at % across, at / across, &mut samples);
         }
         Ok(samples)
     }
@@ -168,12 +179,12 @@ impl Frame {
     /// Writes a block at its place; what lies beyond the edge is padding.
     fn place(&self, block: &[i64; 64], column: usize, row: usize, samples: &mut [u16]) {
         // Samples are coded around the middle (T.81, A.3.1).
-        let (middle, white) = (1i64 << (self.bits - 1), (1i64 << self.bits) - 1);
-        let width = (self.width - 8 * column).min(8);
-        for (y, line) in (8 * row..self.height).zip(block.chunks_exact(8)) {
-            let start = y * self.width + 8 * column;
-            for (sample, &value) in samples[start..start + width].iter_mut().zip(line) {
-                *sample = (value + middle).clamp(0, white) as u16;
+        let (middle, white) = if self.bits == 8 { (128i64, 255i64) } else { (2048, 4095) };
+        let (left, top) = (column.saturating_mul(8), row.saturating_mul(8));
+        let lines = samples.chunks_exact_mut(self.width.max(1)).skip(top);
+        for (line, values) in lines.zip(block.as_chunks::<8>().0) {
+            for (sample, &value) in line.iter_mut().skip(left).zip(values) {
+                *sample = value.saturating_add(middle).clamp(0, white) as u16;
             }
         }
     }
@@ -193,20 +204,25 @@ fn block_coefficients(
         return Err(damaged("a coefficient beyond all range"));
     }
     // The limit keeps nonsense from overflowing the transform; a sound file stays far below it.
-    *previous = (*previous + bits.signed(size)?).clamp(-65_536, 65_536);
-    block[0] = i64::from(*previous) * i64::from(steps[0]);
-    let mut at = 1;
+    *previous = previous.saturating_add(bits.signed(size)?).clamp(-65_536, 65_536);
+    // The product of 17 and 16 bits.
+    let [first, ..] = &mut block;
+    let [first_step, ..] = steps;
+    *first = i64::from(*previous).saturating_mul(i64::from(*first_step));
+    let mut at = 1usize;
     while at < 64 {
         let symbol = bits.symbol(ac)?;
         let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
         match (run, size) {
-            (15, 0) => at += 16,
+            (15, 0) => at = at.saturating_add(16),
             (_, 0) => break,
             _ => {
-                at += run;
-                let place = ZIGZAG.get(at).ok_or_else(|| damaged("more coefficients than a block has"))?;
-                block[*place] = i64::from(bits.signed(size)?) * i64::from(steps[at]);
-                at += 1;
+                at = at.saturating_add(run);
+                let beyond = || damaged("more coefficients than a block has");
+                let (place, step) = ZIGZAG.get(at).zip(steps.get(at)).ok_or_else(beyond)?;
+                let coefficient = i64::from(bits.signed(size)?).saturating_mul(i64::from(*step));
+                *block.get_mut(*place).ok_or_else(beyond)? = coefficient;
+                at = at.saturating_add(1);
             }
         }
     }
@@ -216,6 +232,11 @@ fn block_coefficients(
 /// T.81, A.3.3, columns before rows, by the factorisation of Loeffler, Ligtenberg and Moschytz (1989) with 13 bits of
 /// fraction in its constants. `kept` bits of fraction stay between the passes: 2 for 8-bit samples, 1 for 12-bit ones, as
 /// the Independent JPEG Group has it.
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "fixed places in arrays of 64; see transform"
+)]
 fn inverse_dct(block: &[i64; 64], kept: u32) -> [i64; 64] {
     let mut columns = [0; 64];
     for x in 0..8 {
@@ -236,12 +257,16 @@ fn inverse_dct(block: &[i64; 64], kept: u32) -> [i64; 64] {
 const FRACTION: u32 = 13;
 
 /// Shifts right, to nearest.
+#[allow(clippy::arithmetic_side_effects, reason = "see transform")]
 fn rounded(value: i64, bits: u32) -> i64 {
     (value + (1 << (bits - 1))) >> bits
 }
 
 /// One line of the transform, scaled by the square root of 8 and by 2¹³. The constants are sums and differences of
 /// √2 cos(k π / 16).
+///
+/// Coefficients have at most 33 bits and a sign, the constants 15, a sum adds 5: far below 63, in both passes.
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "bounded as said; places are fixed")]
 fn transform(line: [i64; 8]) -> [i64; 8] {
     let [c0, c1, c2, c3, c4, c5, c6, c7] = line;
     // Even coefficients: a rotation by 3π/8 and a butterfly.
@@ -278,16 +303,18 @@ impl<'a> Bits<'a> {
             };
             self.left = 8;
         }
-        self.left -= 1;
-        Ok(u32::from((self.byte >> self.left) & 1))
+        self.left = self.left.saturating_sub(1);
+        Ok(u32::from(self.byte.wrapping_shr(self.left) & 1))
     }
 
     fn symbol(&mut self, codes: &Codes) -> Result<u8, Failure> {
-        let mut code = 0;
+        let mut code = 0u32;
         for &(first, count, start) in &codes.lengths {
-            code = (code << 1) | self.bit()?;
-            if code < first + count && code >= first {
-                return Ok(codes.symbols[start + (code - first) as usize]);
+            code = code.wrapping_shl(1) | self.bit()?;
+            if let Some(place) = code.checked_sub(first).filter(|&place| place < count)
+                && let Some(&symbol) = codes.symbols.get(start.saturating_add(place as usize))
+            {
+                return Ok(symbol);
             }
         }
         Err(damaged("coded data that is no code"))
@@ -295,11 +322,16 @@ impl<'a> Bits<'a> {
 
     /// A number of `size` bits: those that start with 0 are negative (T.81, F.2.2.1).
     fn signed(&mut self, size: u32) -> Result<i32, Failure> {
-        let mut value = 0;
-        for _ in 0..size {
-            value = (value << 1) | self.bit()? as i32;
+        // At most 15 bits.
+        let mut value = 0i32;
+        let mut first = 1;
+        for at in 0..size {
+            let bit = self.bit()?;
+            value = value.wrapping_shl(1) | bit.cast_signed();
+            first = if at == 0 { bit } else { first };
         }
-        Ok(if size > 0 && value < 1 << (size - 1) { value - (1 << size) + 1 } else { value })
+        let range = 1i32.wrapping_shl(size);
+        Ok(if first == 0 { value.saturating_sub(range).saturating_add(1) } else { value })
     }
 
     /// Steps over a restart marker.

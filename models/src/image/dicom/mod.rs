@@ -1,7 +1,8 @@
 //! DICOM: from a file to the picture that a viewer shows.
 //!
-//! 1. [`scan`]: every length and the depth are checked before a parser sees the file; only what is needed is kept.
-//! 2. [`attributes`]: `dicom-object` reads what was kept.
+//! 1. [`scan`]: the file is walked over, every length and the depth are checked; only the [`elements`] that are needed are
+//!    kept.
+//! 2. [`attributes`] and [`lut`]: what they say of the pixels and of the view.
 //! 3. [`codec`]: the first frame is decoded to stored values.
 //! 4. [`render`]: modality LUT → VOI LUT or window, or without any a percentile window → inversion.
 //!
@@ -11,14 +12,24 @@
 mod attributes;
 mod codec;
 mod codestream;
+
+mod elements;
 mod jpeg_sequential;
+mod lut;
+#[cfg(test)]
+mod odd_files_tests;
+mod projection;
 mod render;
 #[cfg(test)]
 mod samples;
 mod scan;
+mod sop_class;
+mod start;
 #[cfg(test)]
 mod tests;
 mod view;
+
+use std::collections::BTreeSet;
 
 use super::decode::{Failure, Limits};
 use super::gate::Concern;
@@ -26,8 +37,15 @@ use super::raster::{Raster, widen};
 use super::view::Radiograph;
 use attributes::{Attributes, Photometric};
 use codec::{Samples, Syntax};
+use scan::Oddity;
 
-pub(super) use scan::has_magic;
+pub(super) use sop_class::holds_picture;
+pub(super) use start::HEAD;
+
+/// Whether a file is DICOM, by its magic or, where old software left that out, by its first element.
+pub(super) fn is_dicom(file: &[u8]) -> bool {
+    start::find(file).is_some()
+}
 
 /// A rendered file, and what the gate should know of it.
 pub(super) struct Rendered {
@@ -37,14 +55,13 @@ pub(super) struct Rendered {
 
 /// Renders the first frame of a DICOM file.
 pub(super) fn render_file(file: &[u8], channels: u8, limits: &Limits) -> Result<Rendered, Failure> {
-    with_first_frame(file, channels, limits, |decoded, attributes| {
+    with_first_frame(file, channels, limits, |decoded, attributes, oddities| {
         let mut concerns = concerns(attributes);
+        concerns.extend(oddities.iter().map(|oddity| Concern::Encoding(oddity.to_string())));
         let (width, height) = (u32::from(attributes.columns), u32::from(attributes.rows));
         let raster = match decoded {
             Samples::Stored(mut samples) => {
-                let remedies = render::render(&mut samples, attributes);
-                concerns.extend(remedies.slope.then_some(Concern::SlopeZero));
-                concerns.extend(remedies.window.then_some(Concern::WindowWidthZero));
+                concerns.extend(render::render(&mut samples, attributes));
                 Raster::new(width, height, 1, samples)
             }
             Samples::Rgb(samples) => Raster::new(width, height, 3, samples.into_iter().map(widen).collect()),
@@ -56,7 +73,7 @@ pub(super) fn render_file(file: &[u8], channels: u8, limits: &Limits) -> Result<
 
 /// The first frame of a DICOM file as it is stored, for a viewer.
 pub(super) fn view_file(file: &[u8], limits: &Limits) -> Result<Radiograph, Failure> {
-    with_first_frame(file, 1, limits, |decoded, attributes| match decoded {
+    with_first_frame(file, 1, limits, |decoded, attributes, _| match decoded {
         Samples::Stored(samples) => view::view(samples, attributes).ok_or_else(too_few),
         Samples::Rgb(samples) => {
             let (width, height) = (u32::from(attributes.columns), u32::from(attributes.rows));
@@ -75,11 +92,12 @@ fn with_first_frame<T>(
     file: &[u8],
     channels: u8,
     limits: &Limits,
-    then: impl FnOnce(Samples, &Attributes) -> Result<T, Failure>,
+    then: impl FnOnce(Samples, &Attributes, &BTreeSet<Oddity>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let scanned = scan::scan(file, limits.max_memory / 4)?;
-    let attributes = Attributes::read(&scanned.kept, scanned.encoding)?;
-    let syntax = Syntax::of(&scanned.transfer_syntax)?;
+    let Some(pixels) = &scanned.pixels else { return Err(sop_class::without_pixels(&scanned.elements)) };
+    let attributes = Attributes::read(&scanned.elements)?;
+    let syntax = scanned.syntax.unwrap_or(Syntax::Native);
     let (width, height) = (u32::from(attributes.columns), u32::from(attributes.rows));
     let samples = u64::from(width) * u64::from(height) * u64::from(attributes.samples_per_pixel);
     let inflated = if matches!(scanned.bytes, std::borrow::Cow::Owned(_)) { scanned.bytes.len() as u64 } else { 0 };
@@ -87,22 +105,23 @@ fn with_first_frame<T>(
     let raster_bytes = 2 * samples.max(u64::from(width) * u64::from(height) * u64::from(channels)) + 2 * samples;
     let working = inflated + raster_bytes + syntax.working_bytes() * samples;
     let _permit = limits.check(width, height, file.len(), working)?;
-    then(codec::decode(&scanned, &attributes)?, &attributes)
+    then(codec::decode(&scanned, pixels, &attributes)?, &attributes, &scanned.oddities)
 }
 
 /// What the attributes alone give rise to.
 fn concerns(attributes: &Attributes) -> Vec<Concern> {
     let mut concerns = Vec::new();
     match attributes.modality.as_deref() {
-        Some("CR" | "DX") => {}
+        // RG is film that was digitised.
+        Some("CR" | "DX" | "RG") => {}
         Some(other) => concerns.push(Concern::Modality(other.to_owned())),
         None => concerns.push(Concern::ModalityNotStated),
     }
-    if let Some(part) = attributes.body_part.as_deref().filter(|part| !is_chest(part)) {
+    if let Some(part) = attributes.body_part.as_deref().filter(|part| !projection::is_chest(part)) {
         concerns.push(Concern::BodyPart(part.to_owned()));
     }
-    if let Some(view) = attributes.view.as_deref().filter(|view| is_lateral(view)) {
-        concerns.push(Concern::LateralView(view.to_owned()));
+    if let Some(view) = attributes.views.iter().find(|view| projection::is_lateral(view)) {
+        concerns.push(Concern::LateralView(projection::in_words(view)));
     }
     if attributes.frames > 1 {
         concerns.push(Concern::MultiFrame(attributes.frames));
@@ -113,19 +132,6 @@ fn concerns(attributes: &Attributes) -> Vec<Concern> {
     if attributes.inverse && attributes.photometric == Photometric::Monochrome2 {
         concerns.push(Concern::InverseShape);
     }
+    concerns.extend(attributes.remedied.iter().cloned());
     concerns
-}
-
-/// Body Part Examined: the standard's CHEST and THORAX, and what is written in their place. Nothing stated is no concern:
-/// many detectors leave it empty.
-fn is_chest(part: &str) -> bool {
-    ["CHEST", "THORA", "TORAX", "TÓRAX", "LUNG"].iter().any(|word| part.contains(word))
-}
-
-/// View Position (PS3.3, C.8.1.1 and C.8.11.5): left and right lateral, obliques, and what people write for them.
-/// Decubitus views (LLD, RLD) are frontal.
-fn is_lateral(view: &str) -> bool {
-    matches!(view, "LL" | "RL" | "LLO" | "RLO" | "LAT" | "LLAT" | "RLAT")
-        || view.contains("LATERAL")
-        || view.contains("OBLIQUE")
 }

@@ -3,37 +3,37 @@
 //! A stored value has at most 16 bits, so the whole way is worked out once for each value that there can be, in double
 //! precision, and the picture is one look-up. The result is 16 bits wide, so that nothing is lost before the resize.
 
-use super::attributes::{Attributes, Lut, Photometric, Window, WindowFunction};
+use super::super::gate::Concern;
+use super::attributes::{Attributes, Photometric, Window, WindowFunction};
+use super::lut::Lut;
 
 /// Share of the pixels below the window that a file without one gets, in thousandths; as much above.
 const PERCENTILE: u64 = 5;
 
-/// How a picture was rendered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Remedies {
-    /// The slope was 0 and taken for 1.
-    pub slope: bool,
-    /// The window's width was no width and the window ignored.
-    pub window: bool,
-}
-
-/// Renders grey stored values in place: `stored` holds `bits_stored` low bits each, unsigned or two's complement.
+/// Renders grey stored values in place: `stored` holds `bits_stored` low bits each, unsigned or two's complement. Returns
+/// what had to be mended for that.
 ///
 /// Afterwards they are 0 (black) to 65535 (white).
-pub(super) fn render(stored: &mut [u16], attributes: &Attributes) -> Remedies {
-    let mut remedies = Remedies::default();
+pub(super) fn render(stored: &mut [u16], attributes: &Attributes) -> Vec<Concern> {
+    let mut concerns = Vec::new();
     let values = stored_values(attributes);
     let padded: Vec<bool> = values.iter().map(|&value| is_padding(value, attributes)).collect();
-    let modality = modality_values(&values, attributes, &mut remedies);
-    let window = attributes.window.filter(|window| {
-        let usable = window.is_usable();
-        remedies.window |= !usable && attributes.voi_lut.is_none();
-        usable
-    });
+    let modality = modality_values(&values, attributes);
+    if attributes.slope == 0.0 && attributes.modality_lut.is_none() {
+        concerns.push(Concern::SlopeZero);
+    }
+    let window = attributes.window.filter(|window| window.is_usable());
+    if attributes.window.is_some() && window.is_none() && attributes.voi_lut.is_none() {
+        concerns.push(Concern::WindowWidthZero);
+    }
+    let stored_inputs = values.iter().map(|&value| f64::from(value));
+    concerns.extend(attributes.modality_lut.as_ref().and_then(|lut| shortage(lut, stored_inputs, &padded, stored)));
+    concerns
+        .extend(attributes.voi_lut.as_ref().and_then(|lut| shortage(lut, modality.iter().copied(), &padded, stored)));
     let mut grey: Vec<f64> = match (&attributes.voi_lut, window) {
         (Some(lut), _) => {
             let white = f64::from((1u32 << lut.bits) - 1);
-            modality.iter().map(|&value| (lut.look_up(value) / white).min(1.0)).collect()
+            modality.iter().map(|&value| lut.look_up(value) / white).collect()
         }
         (None, Some(window)) => modality.iter().map(|&value| window.apply(value)).collect(),
         (None, None) => {
@@ -54,7 +54,17 @@ pub(super) fn render(stored: &mut [u16], attributes: &Attributes) -> Remedies {
     for sample in stored {
         *sample = table[usize::from(*sample)];
     }
-    remedies
+    concerns
+}
+
+/// A table that holds fewer entries than it promises, and how much of the picture asks for the others. `inputs` are what is
+/// looked up for each pattern of bits.
+fn shortage(lut: &Lut, inputs: impl Iterator<Item = f64>, padded: &[bool], stored: &[u16]) -> Option<Concern> {
+    let said = lut.promised?;
+    let missing: Vec<bool> = inputs.zip(padded).map(|(input, &padded)| !padded && lut.misses(input)).collect();
+    let pixels = stored.iter().filter(|&&sample| missing[usize::from(sample)]).count();
+    let percent = (100 * pixels).div_ceil(stored.len().max(1)) as u8;
+    Some(Concern::LutShort { said, found: lut.entries.len(), percent })
 }
 
 /// MONOCHROME1 shows its smallest value white (PS3.3, C.7.6.3.1.2). Presentation LUT Shape INVERSE says the same of it
@@ -76,22 +86,12 @@ pub(super) fn is_padding(value: i32, attributes: &Attributes) -> bool {
 }
 
 /// PS3.3, C.11.1: a table, or slope and intercept.
-pub(super) fn modality_values(values: &[i32], attributes: &Attributes, remedies: &mut Remedies) -> Vec<f64> {
+pub(super) fn modality_values(values: &[i32], attributes: &Attributes) -> Vec<f64> {
     if let Some(lut) = &attributes.modality_lut {
         return values.iter().map(|&value| lut.look_up(f64::from(value))).collect();
     }
-    remedies.slope = attributes.slope == 0.0;
-    let slope = if remedies.slope { 1.0 } else { attributes.slope };
+    let slope = attributes.slope_or_one();
     values.iter().map(|&value| f64::from(value) * slope + attributes.intercept).collect()
-}
-
-impl Lut {
-    /// The entry of an input value; those outside take the first or last (PS3.3, C.11.1.1.1).
-    pub(super) fn look_up(&self, value: f64) -> f64 {
-        // Inputs are whole numbers but after a slope that is none.
-        let index = (value - f64::from(self.first)).floor().clamp(0.0, (self.entries.len() - 1) as f64);
-        f64::from(self.entries[index as usize])
-    }
 }
 
 impl Window {

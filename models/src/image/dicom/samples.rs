@@ -32,32 +32,48 @@ pub const VOI_LUT: (u16, u16) = (0x0028, 0x3010);
 pub const SHAPE: (u16, u16) = (0x2050, 0x0020);
 
 /// A data set: tag to value representation and value.
-type Elements = BTreeMap<(u16, u16), ([u8; 2], Value)>;
+pub type Item = BTreeMap<(u16, u16), ([u8; 2], Value)>;
 
 /// An element's value, as the test means it.
 #[derive(Clone)]
-enum Value {
+pub enum Value {
     Text(String),
     Words(Vec<u16>),
     Bytes(Vec<u8>),
     /// Items of a sequence.
-    Items(Vec<Elements>),
+    Items(Vec<Item>),
 }
 
 /// A file in the making.
 #[derive(Clone)]
 pub struct DicomFile {
-    elements: Elements,
+    elements: Item,
     syntax: String,
     fragments: Option<Vec<Vec<u8>>>,
     preamble: [u8; 128],
+    class: String,
 }
 
+/// Computed Radiography Image Storage.
+const RADIOGRAPH: &str = "1.2.840.10008.5.1.4.1.1.1";
+
 impl DicomFile {
+    /// A file without any element.
+    pub fn empty() -> Self {
+        let (elements, preamble) = (BTreeMap::new(), [0; 128]);
+        Self { elements, syntax: EXPLICIT.to_owned(), fragments: None, preamble, class: RADIOGRAPH.to_owned() }
+    }
+
+    /// Another SOP class.
+    pub fn class(mut self, uid: &str) -> Self {
+        uid.clone_into(&mut self.class);
+        self
+    }
+
     /// A chest radiograph: 16 bits allocated, MONOCHROME2, explicit little-endian, with a patient's name.
     pub fn grey(columns: u16, rows: u16, bits_stored: u16, pixels: &[u16]) -> Self {
-        let file = Self { elements: BTreeMap::new(), syntax: EXPLICIT.to_owned(), fragments: None, preamble: [0; 128] };
-        file.text(MODALITY, "CS", "DX")
+        Self::empty()
+            .text(MODALITY, "CS", "DX")
             .text((0x0010, 0x0010), "PN", "Secret^Patient")
             .text((0x0010, 0x0020), "LO", "PID-4711")
             .text(BODY_PART, "CS", "CHEST")
@@ -101,11 +117,36 @@ impl DicomFile {
 
     /// A LUT sequence of one item.
     pub fn lut(self, tag: (u16, u16), first: u16, bits: u16, entries: &[u16]) -> Self {
+        let data = entries.iter().flat_map(|entry| entry.to_le_bytes()).collect();
+        self.lut_as(tag, "US", [entries.len() as u16, first, bits], "OW", data)
+    }
+
+    /// A LUT sequence of one item whose descriptor and data say what they will; the data in words is little-endian here.
+    pub fn lut_as(
+        self,
+        tag: (u16, u16),
+        descriptor_vr: &str,
+        descriptor: [u16; 3],
+        data_vr: &str,
+        data: Vec<u8>,
+    ) -> Self {
+        let vr = |text: &str| -> [u8; 2] { text.as_bytes().try_into().expect("two letters") };
+        let data = match data_vr {
+            "OB" => Value::Bytes(data),
+            _ => Value::Words(
+                data.chunks(2).map(|pair| u16::from_le_bytes([pair[0], *pair.get(1).unwrap_or(&0)])).collect(),
+            ),
+        };
         let item = BTreeMap::from([
-            ((0x0028, 0x3002), (*b"US", Value::Words(vec![entries.len() as u16, first, bits]))),
-            ((0x0028, 0x3006), (*b"OW", Value::Words(entries.to_vec()))),
+            ((0x0028, 0x3002), (vr(descriptor_vr), Value::Words(descriptor.to_vec()))),
+            ((0x0028, 0x3006), (vr(data_vr), data)),
         ]);
-        self.with(tag, "SQ", Value::Items(vec![item]))
+        self.items(tag, vec![item])
+    }
+
+    /// A sequence.
+    pub fn items(self, tag: (u16, u16), items: Vec<Item>) -> Self {
+        self.with(tag, "SQ", Value::Items(items))
     }
 
     /// 8-bit pixels in 8 bits allocated.
@@ -133,14 +174,26 @@ impl DicomFile {
 
     /// The file.
     pub fn build(&self) -> Vec<u8> {
-        let mut file = self.preamble.to_vec();
-        file.extend(b"DICM");
-        let uid = padded(self.syntax.as_bytes(), 0);
+        [self.head(&self.syntax), self.data_set()].concat()
+    }
+
+    /// Preamble and file meta information that name this transfer syntax; none with an empty one.
+    pub fn head(&self, syntax: &str) -> Vec<u8> {
+        let mut head = self.preamble.to_vec();
+        head.extend(b"DICM");
         let explicit = Writer { explicit: true, big: false };
         let mut meta = Vec::new();
-        explicit.element(&mut meta, (0x0002, 0x0010), *b"UI", &uid);
-        explicit.element(&mut file, (0x0002, 0x0000), *b"UL", &(meta.len() as u32).to_le_bytes());
-        file.extend(meta);
+        explicit.element(&mut meta, (0x0002, 0x0002), *b"UI", &padded(self.class.as_bytes(), 0));
+        if !syntax.is_empty() {
+            explicit.element(&mut meta, (0x0002, 0x0010), *b"UI", &padded(syntax.as_bytes(), 0));
+        }
+        explicit.element(&mut head, (0x0002, 0x0000), *b"UL", &(meta.len() as u32).to_le_bytes());
+        head.extend(meta);
+        head
+    }
+
+    /// The elements behind the file meta information.
+    pub fn data_set(&self) -> Vec<u8> {
         let writer = Writer { explicit: self.syntax != IMPLICIT, big: self.syntax == BIG_ENDIAN };
         let mut data_set = Vec::new();
         for (&tag, (vr, value)) in &self.elements {
@@ -164,8 +217,7 @@ impl DicomFile {
             encoder.write_all(&data_set).expect("memory takes it");
             data_set = encoder.finish().expect("memory takes it");
         }
-        file.extend(data_set);
-        file
+        data_set
     }
 }
 
@@ -250,8 +302,7 @@ pub fn claiming(tag: (u16, u16), vr: [u8; 2], length: u32, content: &[u8]) -> Ve
 
 /// A file of this data set, explicit little-endian, as it stands.
 pub fn raw(data_set: &[u8]) -> Vec<u8> {
-    let empty = DicomFile { elements: BTreeMap::new(), syntax: EXPLICIT.into(), fragments: None, preamble: [0; 128] };
-    [empty.build(), data_set.to_vec()].concat()
+    [DicomFile::empty().build(), data_set.to_vec()].concat()
 }
 
 /// `depth` sequences of undefined length within each other, none of them closed.

@@ -1,19 +1,29 @@
-//! The structural pre-scan: what stands between an untrusted file and the DICOM parser.
+//! The structural walk: what stands between an untrusted file and everything that reads values.
 //!
-//! A parser believes lengths: 488 bytes may claim an element of 4 GB, and nested sequences may recurse until the stack
-//! ends, which no program survives. So the file is walked over here first, with every length held against the bytes that
-//! are there and a limit on depth (PS3.5, chapter 7; PS3.10, chapter 7). Only the elements that rendering and the gate
-//! need ([`KEPT`]) are copied into a small data set, with headers written anew, for the parser to read; the pixel data
-//! stays where it is. The patient's name and number are not among them: they never get as far as any message.
+//! A parser that believes lengths can be had: 488 bytes may claim an element of 4 GB, and nested sequences may recurse
+//! until the stack ends, which no program survives. So every length is held against the bytes that are there, with a
+//! limit on depth (PS3.5, chapter 7; PS3.10, chapter 7). Only the elements that rendering and the gate need ([`KEPT`])
+//! are copied; the pixel data stays where it is. The patient's name and number are not among them: they never get as far
+//! as any message.
+//!
+//! What other readers forgive is forgiven here, and told ([`Oddity`]): no file meta information, no transfer syntax, or
+//! elements that are written otherwise than it says.
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt;
 use std::io::Read;
+use std::ops::Range;
 
 use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
 use flate2::read::DeflateDecoder;
 
 use super::super::decode::Failure;
+use super::codec::Syntax;
+use super::elements::{Element, Elements, Value};
+use super::start;
 
 /// Sequences within sequences that are followed; radiographs have 3 or 4 levels.
 const MAX_DEPTH: usize = 16;
@@ -23,6 +33,8 @@ const MAX_ELEMENTS: usize = 2_000_000;
 const MAX_KEPT_VALUE: usize = 2 * 65_536;
 /// All kept elements together.
 const MAX_KEPT: usize = 4 * MAX_KEPT_VALUE;
+/// Items that are kept of a sequence: the first is what counts, of views all.
+const MAX_KEPT_ITEMS: usize = 8;
 /// Pieces of encapsulated pixel data.
 const MAX_FRAGMENTS: usize = 100_000;
 
@@ -30,15 +42,16 @@ const MAX_FRAGMENTS: usize = 100_000;
 const ITEM: Tag = Tag(0xFFFE, 0xE000);
 const ITEM_END: Tag = Tag(0xFFFE, 0xE00D);
 const SEQUENCE_END: Tag = Tag(0xFFFE, 0xE0DD);
+/// Of every item and delimiter.
+const ITEM_GROUP: u16 = 0xFFFE;
 
 /// Retired, and still in archives.
 pub(super) const EXPLICIT_VR_BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 
-const PREAMBLE: usize = 128;
-const MAGIC: &[u8] = b"DICM";
-
-/// What the parser gets to see.
-const KEPT: [Tag; 29] = [
+/// The values that are kept.
+const KEPT: [Tag; 28] = [
+    tags::SPECIFIC_CHARACTER_SET,
+    tags::SOP_CLASS_UID,
     tags::CODE_VALUE,
     tags::CODE_MEANING,
     tags::MODALITY,
@@ -62,13 +75,13 @@ const KEPT: [Tag; 29] = [
     tags::RESCALE_INTERCEPT,
     tags::RESCALE_SLOPE,
     tags::VOILUT_FUNCTION,
-    tags::MODALITY_LUT_SEQUENCE,
     tags::LUT_DESCRIPTOR,
     tags::LUT_DATA,
-    tags::VOILUT_SEQUENCE,
-    tags::VIEW_CODE_SEQUENCE,
     tags::PRESENTATION_LUT_SHAPE,
 ];
+/// The sequences that are kept, with what of [`KEPT`] is in their items.
+const KEPT_SEQUENCES: [Tag; 4] =
+    [tags::MODALITY_LUT_SEQUENCE, tags::VOILUT_SEQUENCE, tags::VIEW_CODE_SEQUENCE, tags::ANATOMIC_REGION_SEQUENCE];
 
 /// How the elements of a data set are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,64 +92,134 @@ pub(super) struct Encoding {
     pub big_endian: bool,
 }
 
-const EXPLICIT_LITTLE: Encoding = Encoding { explicit: true, big_endian: false };
+pub(super) const EXPLICIT_LITTLE: Encoding = Encoding { explicit: true, big_endian: false };
 const IMPLICIT_LITTLE: Encoding = Encoding { explicit: false, big_endian: false };
+
+/// How a file is not written as it should be, and is read all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Oddity {
+    NoMeta,
+    NoTransferSyntax,
+    Implicit,
+    Explicit,
+    ByteOrder,
+    ImplicitParts,
+    LowerCase,
+}
+
+impl fmt::Display for Oddity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoMeta => "no file meta information, read by the look of its elements",
+            Self::NoTransferSyntax => "no transfer syntax, read by the look of its elements",
+            Self::Implicit => "explicit by its transfer syntax, implicit by its elements",
+            Self::Explicit => "implicit by its transfer syntax, explicit by its elements",
+            Self::ByteOrder => "another byte order than its transfer syntax says",
+            Self::ImplicitParts => "implicit elements in an explicit file",
+            Self::LowerCase => "value representations in lower case",
+        })
+    }
+}
 
 /// The pixel data as the file has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum PixelBytes {
-    /// One value: its place in [`Scanned::bytes`].
-    Native(std::ops::Range<usize>),
+    /// One value.
+    Native {
+        /// Its place in [`Scanned::bytes`].
+        place: Range<usize>,
+        /// Whether it is written in 16-bit words (OW), also where samples have 8 bits.
+        words: bool,
+    },
     /// Compressed: places in [`Scanned::bytes`].
     Encapsulated {
         /// Where each frame starts, counted from the first fragment's item tag; often empty.
         offsets: Vec<u32>,
         /// The fragments.
-        fragments: Vec<std::ops::Range<usize>>,
+        fragments: Vec<Range<usize>>,
     },
 }
 
 /// A file that was walked over.
 #[derive(Debug)]
 pub(super) struct Scanned<'a> {
-    /// UID of the transfer syntax.
+    /// UID of the transfer syntax; empty where the file names none.
     pub transfer_syntax: String,
+    /// What it stands for; `None` where the file names none.
+    pub syntax: Option<Syntax>,
     /// The data set, inflated where it was deflated.
     pub bytes: Cow<'a, [u8]>,
-    /// How [`kept`](Self::kept) is written.
-    pub encoding: Encoding,
-    /// A data set of the elements that are needed.
-    pub kept: Vec<u8>,
-    /// The pixel data.
-    pub pixels: PixelBytes,
-}
-
-/// Whether a file is DICOM: its magic stands after a preamble of 128 bytes (PS3.10, 7.1).
-pub(in crate::image) fn has_magic(bytes: &[u8]) -> bool {
-    bytes.get(PREAMBLE..PREAMBLE + MAGIC.len()) == Some(MAGIC)
+    /// Whether numbers are big-endian, those of the pixel data among them.
+    pub big_endian: bool,
+    /// The elements that are needed.
+    pub elements: Elements,
+    /// The pixel data; `None` where there is none.
+    pub pixels: Option<PixelBytes>,
+    /// How the file is not written as it should be.
+    pub oddities: BTreeSet<Oddity>,
 }
 
 /// Walks over a file. `max_inflated` is what a deflated data set may take.
 pub(super) fn scan(file: &[u8], max_inflated: u64) -> Result<Scanned<'_>, Failure> {
-    check_preamble(&file[..PREAMBLE.min(file.len())])?;
-    let mut meta = Walker::new(file, PREAMBLE + MAGIC.len(), EXPLICIT_LITTLE);
+    let (start, preamble) = start::find(file).ok_or_else(|| damaged("no start of a DICOM file"))?;
+    check_preamble(preamble)?;
+    let mut meta = Walker::new(file, start, EXPLICIT_LITTLE);
     let transfer_syntax = meta.transfer_syntax()?;
-    let start = meta.at;
-    let encoding = match transfer_syntax.as_str() {
+    let mut oddities = meta.oddities;
+    if meta.at == start {
+        oddities.insert(Oddity::NoMeta);
+    } else if transfer_syntax.is_none() {
+        oddities.insert(Oddity::NoTransferSyntax);
+    }
+    // An unknown syntax is refused before elements are taken for damaged that are only written otherwise.
+    let syntax = transfer_syntax.as_deref().map(Syntax::of).transpose()?;
+    let transfer_syntax = transfer_syntax.unwrap_or_default();
+    let deflated = transfer_syntax == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN;
+    let (bytes, start) = if deflated {
+        (Cow::Owned(inflate(file.get(meta.at..).unwrap_or_default(), max_inflated)?), 0)
+    } else {
+        (Cow::Borrowed(file), meta.at)
+    };
+    let mut walker = Walker::new(&bytes, start, said_by(&transfer_syntax));
+    walker.oddities = oddities;
+    walker.look(!transfer_syntax.is_empty());
+    if walker.at == bytes.len() {
+        return Err(damaged("the file ends before its first element"));
+    }
+    let elements = walker.data_set()?;
+    let (big_endian, pixels, oddities) = (walker.encoding.big_endian, walker.pixels, walker.oddities);
+    Ok(Scanned { transfer_syntax, syntax, bytes, big_endian, elements, pixels, oddities })
+}
+
+fn said_by(transfer_syntax: &str) -> Encoding {
+    match transfer_syntax {
         uids::IMPLICIT_VR_LITTLE_ENDIAN => IMPLICIT_LITTLE,
         EXPLICIT_VR_BIG_ENDIAN => Encoding { explicit: true, big_endian: true },
         _ => EXPLICIT_LITTLE,
-    };
-    let (bytes, start) = if transfer_syntax == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN {
-        (Cow::Owned(inflate(&file[start..], max_inflated)?), 0)
-    } else {
-        (Cow::Borrowed(file), start)
-    };
-    let mut walker = Walker::new(&bytes, start, encoding);
-    walker.data_set()?;
-    let (kept, pixels) = (walker.kept, walker.pixels);
-    let pixels = pixels.ok_or_else(|| Failure::Unsupported("it holds no pixel data".to_owned()))?;
-    Ok(Scanned { transfer_syntax, bytes, encoding, kept, pixels })
+    }
+}
+
+/// The SOP class that the head of a file names, in the file meta information or, without one, in the data set.
+pub(super) fn sop_class(head: &[u8]) -> Option<String> {
+    let (start, _) = start::find(head)?;
+    let mut walker = Walker::new(head, start, EXPLICIT_LITTLE);
+    walker.look(false);
+    loop {
+        let header = walker.header(head.len()).ok()?;
+        let value = walker.value(header, head.len()).ok()?;
+        match header.tag {
+            tags::MEDIA_STORAGE_SOP_CLASS_UID | tags::SOP_CLASS_UID => return uid(head.get(value)?),
+            tag if tag > tags::SOP_CLASS_UID => return None,
+            _ => {}
+        }
+    }
+}
+
+/// A UID without its padding, if it is one.
+fn uid(bytes: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(bytes).ok()?.trim_matches(|c: char| c == '\0' || c.is_whitespace());
+    let plain = text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    (plain && !text.is_empty()).then(|| text.to_owned())
 }
 
 /// The 128 bytes are free for use, by which a file can be two things at once. A TIFF's start is what they are meant for
@@ -165,7 +248,7 @@ fn check_preamble(preamble: &[u8]) -> Result<(), Failure> {
 fn inflate(deflated: &[u8], limit: u64) -> Result<Vec<u8>, Failure> {
     let mut inflated = Vec::new();
     DeflateDecoder::new(deflated)
-        .take(limit + 1)
+        .take(limit.saturating_add(1))
         .read_to_end(&mut inflated)
         .map_err(|error| Failure::Damaged(format!("deflated data that cannot be inflated ({error})")))?;
     if inflated.len() as u64 > limit {
@@ -178,18 +261,10 @@ fn inflate(deflated: &[u8], limit: u64) -> Result<Vec<u8>, Failure> {
 #[derive(Debug, Clone, Copy)]
 struct Header {
     tag: Tag,
-    /// `\0\0` where the encoding names none.
+    /// `\0\0` where the file names none.
     vr: [u8; 2],
     /// `None`: undefined, closed by a delimiter.
     length: Option<usize>,
-}
-
-impl Header {
-    /// Whether a value of undefined length holds items: sequences, and by CP-246 unknown values, which are then
-    /// implicit little-endian.
-    fn nests_implicitly(self) -> bool {
-        self.vr == *b"UN"
-    }
 }
 
 struct Walker<'a> {
@@ -197,8 +272,9 @@ struct Walker<'a> {
     at: usize,
     encoding: Encoding,
     elements: usize,
-    kept: Vec<u8>,
+    kept_bytes: usize,
     pixels: Option<PixelBytes>,
+    oddities: BTreeSet<Oddity>,
 }
 
 /// Value representations whose header has 4 bytes of length after 2 reserved ones (PS3.5, 7.1.2).
@@ -210,30 +286,59 @@ const SHORT: [&[u8; 2]; 21] = [
     b"ST", b"TM", b"UI", b"UL", b"US",
 ];
 
+/// Whether two bytes are a value representation that the standard has, in capitals or not.
+pub(super) fn is_representation(bytes: [u8; 2]) -> bool {
+    let vr = bytes.map(|byte| byte.to_ascii_uppercase());
+    SHORT.contains(&&vr) || LONG.contains(&&vr)
+}
+
 impl<'a> Walker<'a> {
     fn new(bytes: &'a [u8], at: usize, encoding: Encoding) -> Self {
-        Self { bytes, at, encoding, elements: 0, kept: Vec::new(), pixels: None }
+        Self { bytes, at, encoding, elements: 0, kept_bytes: 0, pixels: None, oddities: BTreeSet::new() }
     }
 
     /// Steps over the file meta information (group 0002) and returns the transfer syntax that it names.
-    fn transfer_syntax(&mut self) -> Result<String, Failure> {
+    fn transfer_syntax(&mut self) -> Result<Option<String>, Failure> {
         let mut found = None;
-        while self.bytes.get(self.at..self.at + 2) == Some(&[0x02, 0x00]) {
+        while self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(&[0x02, 0x00])) {
             let header = self.header(self.bytes.len())?;
             let value = self.value(header, self.bytes.len())?;
             if header.tag == tags::TRANSFER_SYNTAX_UID {
-                let text = String::from_utf8_lossy(&self.bytes[value]);
-                let uid = text.trim_matches(|c: char| c == '\0' || c.is_whitespace());
-                let plain = uid.len() <= 64 && uid.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-                found = plain.then(|| uid.to_owned());
+                found = self.bytes.get(value).and_then(uid);
             }
         }
-        found.ok_or_else(|| damaged("no transfer syntax in the file's meta information"))
+        Ok(found)
+    }
+
+    /// Takes the first element's looks for how all are written, where they are not as said. Some writers name one
+    /// transfer syntax and write another.
+    fn look(&mut self, said: bool) {
+        let Some(&[g0, g1, _, _, v0, v1]) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk()) else {
+            return;
+        };
+        let told = self.encoding;
+        let explicit = is_representation([v0, v1]);
+        // A data set begins with a small group: in the wrong order it is a large one.
+        let (little, big) = (u16::from_le_bytes([g0, g1]), u16::from_be_bytes([g0, g1]));
+        let (as_told, other) = if told.big_endian { (big, little) } else { (little, big) };
+        let swapped = as_told > 0xFF && other <= 0xFF;
+        let big_endian = explicit && (told.big_endian != swapped);
+        self.encoding = Encoding { explicit, big_endian };
+        if said {
+            let odd = match (told.explicit, explicit) {
+                (true, false) => Some(Oddity::Implicit),
+                (false, true) => Some(Oddity::Explicit),
+                _ => None,
+            };
+            self.oddities.extend(odd);
+            self.oddities.extend((told.big_endian != big_endian && odd.is_none()).then_some(Oddity::ByteOrder));
+        }
     }
 
     /// Walks over the elements until the pixel data, or the end where there is none.
-    fn data_set(&mut self) -> Result<(), Failure> {
+    fn data_set(&mut self) -> Result<Elements, Failure> {
         let end = self.bytes.len();
+        let mut elements = Elements::default();
         // Some writers pad the end with zeros or a trailing item; nothing after the pixels matters.
         while self.at < end && self.pixels.is_none() {
             let header = self.header(end)?;
@@ -242,75 +347,44 @@ impl<'a> Walker<'a> {
                 tags::FLOAT_PIXEL_DATA | tags::DOUBLE_FLOAT_PIXEL_DATA => {
                     return Err(Failure::Unsupported("floating-point pixel data".to_owned()));
                 }
-                _ => self.element(header, end, 0)?,
+                _ => self.element(header, end, 0, Some(&mut elements))?,
             }
         }
-        Ok(())
+        Ok(elements)
     }
 
-    /// One element, its header read already: kept or stepped over.
-    fn element(&mut self, header: Header, end: usize, depth: usize) -> Result<(), Failure> {
-        let keep = KEPT.contains(&header.tag);
-        let sequence =
-            matches!(header.tag, tags::MODALITY_LUT_SEQUENCE | tags::VOILUT_SEQUENCE | tags::VIEW_CODE_SEQUENCE);
-        if sequence && [*b"SQ", [0; 2]].contains(&header.vr) {
-            return self.kept_sequence(header, end, depth);
-        }
-        if header.length.is_none() {
-            return self.skip_sequence(header, depth);
-        }
-        let value = self.value(header, end)?;
-        if keep && !sequence {
-            self.keep(header, value)?;
-        }
-        Ok(())
-    }
-
-    fn keep(&mut self, header: Header, value: std::ops::Range<usize>) -> Result<(), Failure> {
-        if value.len() > MAX_KEPT_VALUE || self.kept.len() + value.len() > MAX_KEPT {
-            return Err(damaged(&format!("element {} of {} bytes", header.tag, value.len())));
-        }
-        self.write_header(header, value.len() as u32);
-        self.kept.extend_from_slice(&self.bytes[value]);
-        Ok(())
-    }
-
-    /// A sequence that is needed: its items, with what is needed in them.
-    fn kept_sequence(&mut self, header: Header, end: usize, depth: usize) -> Result<(), Failure> {
-        self.write_header(header, u32::MAX);
-        self.items(header, end, depth, Self::element)?;
-        self.write_delimiter(SEQUENCE_END);
-        Ok(())
-    }
-
-    /// A sequence of undefined length that is not needed: to find its end, it has to be walked over.
-    fn skip_sequence(&mut self, header: Header, depth: usize) -> Result<(), Failure> {
-        let encoding = self.encoding;
-        if header.nests_implicitly() {
-            self.encoding = IMPLICIT_LITTLE;
-        }
-        // What is kept inside would stand outside its sequence.
-        let kept = std::mem::take(&mut self.kept);
-        let walked = self.items(header, self.bytes.len(), depth, |walker, header, end, depth| {
-            if header.length.is_none() {
-                walker.skip_sequence(header, depth)
-            } else {
-                walker.value(header, end).map(drop)
-            }
-        });
-        self.kept = kept;
-        self.encoding = encoding;
-        walked
-    }
-
-    /// The items of a sequence; `element` deals with each element of each item.
-    fn items(
+    /// One element, its header read already: put where it is needed, or stepped over.
+    fn element(
         &mut self,
         header: Header,
         end: usize,
         depth: usize,
-        element: impl Fn(&mut Self, Header, usize, usize) -> Result<(), Failure>,
+        kept: Option<&mut Elements>,
     ) -> Result<(), Failure> {
+        let Header { tag, vr, .. } = header;
+        let big_endian = self.encoding.big_endian;
+        match kept {
+            Some(kept) if KEPT_SEQUENCES.contains(&tag) && matches!(&vr, b"SQ" | b"UN" | [0, 0]) => {
+                let items = self.items(header, end, depth, true)?;
+                kept.insert(tag, Element { vr: *b"SQ", big_endian, value: Value::Items(items) });
+            }
+            _ if header.length.is_none() => _ = self.items(header, end, depth, false)?,
+            Some(kept) if KEPT.contains(&tag) => {
+                let place = self.value(header, end)?;
+                self.kept_bytes = self.kept_bytes.saturating_add(place.len());
+                if place.len() > MAX_KEPT_VALUE || self.kept_bytes > MAX_KEPT {
+                    return Err(damaged(&format!("element {tag} of {} bytes", place.len())));
+                }
+                let value = Value::Bytes(self.bytes.get(place).unwrap_or_default().to_vec());
+                kept.insert(tag, Element { vr, big_endian, value });
+            }
+            _ => _ = self.value(header, end)?,
+        }
+        Ok(())
+    }
+
+    /// The items of a sequence, with what is needed in them; or, to find its end, only walked over.
+    fn items(&mut self, header: Header, end: usize, depth: usize, keep: bool) -> Result<Vec<Elements>, Failure> {
         if depth >= MAX_DEPTH {
             return Err(damaged(&format!("sequences nested more than {MAX_DEPTH} deep")));
         }
@@ -318,50 +392,77 @@ impl<'a> Walker<'a> {
             Some(length) => self.within(header.tag, length, end)?,
             None => end,
         };
+        let encoding = self.encoding;
+        if header.vr == *b"UN" {
+            // Unknown values that are sequences are implicit little-endian (CP-246).
+            self.encoding = IMPLICIT_LITTLE;
+        }
+        let mut items = Vec::new();
         while self.at < end {
             let item = self.header(end)?;
             match item.tag {
-                SEQUENCE_END if header.length.is_none() => return Ok(()),
+                SEQUENCE_END if header.length.is_none() => {
+                    self.encoding = encoding;
+                    return Ok(items);
+                }
                 ITEM => {
-                    let item_end = match item.length {
-                        Some(length) => self.within(item.tag, length, end)?,
-                        None => end,
-                    };
-                    self.write_delimiter(ITEM);
-                    loop {
-                        if self.at >= item_end {
-                            if item.length.is_none() {
-                                return Err(damaged("an item that is not closed"));
-                            }
-                            break;
-                        }
-                        let inner = self.header(item_end)?;
-                        if inner.tag == ITEM_END {
-                            break;
-                        }
-                        element(self, inner, item_end, depth + 1)?;
-                    }
-                    self.write_delimiter(ITEM_END);
+                    let mut elements = (keep && items.len() < MAX_KEPT_ITEMS).then(Elements::default);
+                    self.item(item, end, depth.saturating_add(1), elements.as_mut())?;
+                    items.extend(elements);
                 }
                 tag => return Err(damaged(&format!("{tag} where an item of a sequence is expected"))),
             }
         }
-        if header.length.is_none() { Err(damaged("a sequence that is not closed")) } else { Ok(()) }
+        self.encoding = encoding;
+        if header.length.is_none() { Err(damaged("a sequence that is not closed")) } else { Ok(items) }
+    }
+
+    /// The elements of an item.
+    fn item(&mut self, item: Header, end: usize, depth: usize, mut kept: Option<&mut Elements>) -> Result<(), Failure> {
+        let end = match item.length {
+            Some(length) => self.within(item.tag, length, end)?,
+            None => end,
+        };
+        let encoding = self.encoding;
+        self.look_into_item(end);
+        while self.at < end {
+            let header = self.header(end)?;
+            if header.tag == ITEM_END {
+                self.encoding = encoding;
+                return Ok(());
+            }
+            self.element(header, end, depth, kept.as_deref_mut())?;
+        }
+        self.encoding = encoding;
+        if item.length.is_none() { Err(damaged("an item that is not closed")) } else { Ok(()) }
+    }
+
+    /// Items of an explicit file may be implicit; the other way round there is nothing that could tell.
+    fn look_into_item(&mut self, end: usize) {
+        let first = self.bytes.get(self.at..end).and_then(|rest| rest.first_chunk::<6>());
+        let Some(&[g0, g1, _, _, v0, v1]) = first else { return };
+        let item = [u16::from_le_bytes([g0, g1]), u16::from_be_bytes([g0, g1])].contains(&ITEM_GROUP);
+        if self.encoding.explicit && !item && !is_named([v0, v1]) {
+            self.encoding.explicit = false;
+            self.oddities.insert(Oddity::ImplicitParts);
+        }
     }
 
     fn pixel_data(&mut self, header: Header) -> Result<PixelBytes, Failure> {
+        let end = self.bytes.len();
         if header.length.is_some() {
-            return Ok(PixelBytes::Native(self.value(header, self.bytes.len())?));
+            let words = header.vr == *b"OW" || (header.vr == [0; 2] && !self.encoding.explicit);
+            return Ok(PixelBytes::Native { place: self.value(header, end)?, words });
         }
         let (mut offsets, mut fragments) = (None, Vec::new());
         loop {
-            let item = self.header(self.bytes.len())?;
+            let item = self.header(end)?;
             match item.tag {
                 SEQUENCE_END => break,
                 ITEM => {
-                    let value = self.value(item, self.bytes.len())?;
+                    let value = self.value(item, end)?;
                     if offsets.is_none() {
-                        let table = self.bytes[value].as_chunks::<4>().0;
+                        let table = self.bytes.get(value).unwrap_or_default().as_chunks::<4>().0;
                         offsets = Some(table.iter().take(2).map(|&entry| u32::from_le_bytes(entry)).collect());
                     } else if fragments.len() < MAX_FRAGMENTS {
                         fragments.push(value);
@@ -377,31 +478,37 @@ impl<'a> Walker<'a> {
 
     /// Reads a header; it lies before `end`.
     fn header(&mut self, end: usize) -> Result<Header, Failure> {
-        self.elements += 1;
+        self.elements = self.elements.saturating_add(1);
         if self.elements > MAX_ELEMENTS {
             return Err(damaged(&format!("more than {MAX_ELEMENTS} elements")));
         }
         let tag = Tag(self.u16(end)?, self.u16(end)?);
         // Items and delimiters never name a value representation (PS3.5, 7.5).
-        if tag.group() == 0xFFFE || !self.encoding.explicit {
-            let length = self.u32(end)?;
-            return Ok(Header { tag, vr: [0; 2], length: defined(length) });
+        if tag.group() == ITEM_GROUP || !self.encoding.explicit {
+            return Ok(Header { tag, vr: [0; 2], length: defined(self.u32(end)?) });
         }
-        let vr: [u8; 2] = self.take(2, end)?.try_into().expect("2 bytes were taken");
+        let [v0, v1] = self.take::<2>(end)?;
+        if !is_named([v0, v1]) {
+            self.oddities.insert(Oddity::ImplicitParts);
+            let [v2, v3] = self.take::<2>(end)?;
+            return Ok(Header { tag, vr: [0; 2], length: defined(self.long([v0, v1, v2, v3])) });
+        }
+        let vr = [v0, v1].map(|byte| byte.to_ascii_uppercase());
+        if vr != [v0, v1] {
+            self.oddities.insert(Oddity::LowerCase);
+        }
         // A representation that a later edition adds has the long form (PS3.5, 7.1.2).
         let length = if SHORT.contains(&&vr) {
             Some(usize::from(self.u16(end)?))
-        } else if LONG.contains(&&vr) || vr.iter().all(u8::is_ascii_uppercase) {
-            self.take(2, end)?;
-            defined(self.u32(end)?)
         } else {
-            return Err(damaged(&format!("element {tag} without a value representation")));
+            self.take::<2>(end)?;
+            defined(self.u32(end)?)
         };
         Ok(Header { tag, vr, length })
     }
 
     /// Steps over a value of defined length.
-    fn value(&mut self, header: Header, end: usize) -> Result<std::ops::Range<usize>, Failure> {
+    fn value(&mut self, header: Header, end: usize) -> Result<Range<usize>, Failure> {
         let length = header.length.ok_or_else(|| damaged(&format!("element {} of undefined length", header.tag)))?;
         let start = self.at;
         self.at = self.within(header.tag, length, end)?;
@@ -414,55 +521,34 @@ impl<'a> Walker<'a> {
         if length > left {
             return Err(damaged(&format!("element {tag} that claims {length} bytes where {left} are left")));
         }
-        Ok(self.at + length)
+        Ok(self.at.saturating_add(length))
     }
 
-    fn take(&mut self, count: usize, end: usize) -> Result<&'a [u8], Failure> {
-        let taken =
-            self.bytes[..end].get(self.at..self.at + count).ok_or_else(|| damaged("the file ends too early"))?;
-        self.at += count;
-        Ok(taken)
+    fn take<const COUNT: usize>(&mut self, end: usize) -> Result<[u8; COUNT], Failure> {
+        let taken = self.bytes.get(self.at..end).and_then(|rest| rest.first_chunk::<COUNT>());
+        let taken = taken.ok_or_else(|| damaged("the file ends too early"))?;
+        self.at = self.at.saturating_add(COUNT);
+        Ok(*taken)
     }
 
     fn u16(&mut self, end: usize) -> Result<u16, Failure> {
-        let bytes: [u8; 2] = self.take(2, end)?.try_into().expect("2 bytes were taken");
+        let bytes = self.take(end)?;
         Ok(if self.encoding.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) })
     }
 
     fn u32(&mut self, end: usize) -> Result<u32, Failure> {
-        let bytes: [u8; 4] = self.take(4, end)?.try_into().expect("4 bytes were taken");
-        Ok(if self.encoding.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
+        let bytes = self.take(end)?;
+        Ok(self.long(bytes))
     }
 
-    fn write_header(&mut self, header: Header, length: u32) {
-        self.write_u16(header.tag.group());
-        self.write_u16(header.tag.element());
-        if !self.encoding.explicit {
-            self.write_u32(length);
-        } else if SHORT.contains(&&header.vr) {
-            self.kept.extend(header.vr);
-            self.write_u16(length as u16);
-        } else {
-            self.kept.extend(if LONG.contains(&&header.vr) { header.vr } else { *b"UN" });
-            self.kept.extend([0; 2]);
-            self.write_u32(length);
-        }
+    fn long(&self, bytes: [u8; 4]) -> u32 {
+        if self.encoding.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
     }
+}
 
-    /// An item of undefined length, or a delimiter.
-    fn write_delimiter(&mut self, tag: Tag) {
-        self.write_u16(tag.group());
-        self.write_u16(tag.element());
-        self.write_u32(if tag == ITEM { u32::MAX } else { 0 });
-    }
-
-    fn write_u16(&mut self, value: u16) {
-        self.kept.extend(if self.encoding.big_endian { value.to_be_bytes() } else { value.to_le_bytes() });
-    }
-
-    fn write_u32(&mut self, value: u32) {
-        self.kept.extend(if self.encoding.big_endian { value.to_be_bytes() } else { value.to_le_bytes() });
-    }
+/// Whether an explicit element's two bytes name a value representation, one of the standard's or a later one.
+fn is_named(bytes: [u8; 2]) -> bool {
+    is_representation(bytes) || bytes.iter().all(u8::is_ascii_uppercase)
 }
 
 fn defined(length: u32) -> Option<usize> {

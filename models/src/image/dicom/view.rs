@@ -1,7 +1,8 @@
 //! A DICOM picture for a viewer: modality values before VOI LUT, window and inversion.
 
 use super::super::view::{GreyWindow, Radiograph};
-use super::attributes::{Attributes, Lut, Window, WindowFunction};
+use super::attributes::{Attributes, Window, WindowFunction};
+use super::lut::Lut;
 use super::render;
 
 /// Takes stored values, `bits_stored` low bits each; `None` where there are fewer than the attributes say.
@@ -21,7 +22,7 @@ pub(super) fn view(mut samples: Vec<u16>, attributes: &Attributes) -> Option<Rad
     }
     let values = render::stored_values(attributes);
     let padded: Vec<bool> = values.iter().map(|&value| render::is_padding(value, attributes)).collect();
-    let modality = render::modality_values(&values, attributes, &mut render::Remedies::default());
+    let modality = render::modality_values(&values, attributes);
     let window = match attributes.window.filter(|window| window.is_usable()) {
         Some(window) => exact(window),
         None => stretched(render::percentiles(&samples, &modality, &padded)),
@@ -53,22 +54,17 @@ impl Scale {
         if let Some(Lut { bits, .. }) = attributes.modality_lut {
             return Self { bits: bits as u16, slope: 1.0, intercept: 0.0 };
         }
-        let slope = if attributes.slope == 0.0 { 1.0 } else { attributes.slope };
-        let intercept = attributes.intercept + f64::from(lowest(attributes)) * slope;
+        let slope = attributes.slope_or_one();
+        let intercept = attributes.intercept + f64::from(attributes.lowest()) * slope;
         Self { bits: attributes.bits_stored, slope, intercept }
     }
 
     fn sample(&self, stored: i32, attributes: &Attributes) -> u16 {
         match &attributes.modality_lut {
             Some(lut) => (lut.look_up(f64::from(stored)) as u32).min((1 << self.bits) - 1) as u16,
-            None => (stored - lowest(attributes)) as u16,
+            None => (stored - attributes.lowest()) as u16,
         }
     }
-}
-
-/// The smallest value that can be stored.
-fn lowest(attributes: &Attributes) -> i32 {
-    if attributes.signed { -(1 << (attributes.bits_stored - 1)) } else { 0 }
 }
 
 /// DICOM's windows in the one form that a viewer uses; a sigmoid's straight middle.
