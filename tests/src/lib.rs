@@ -107,6 +107,17 @@ fn beside_the_tree(path: &Path) -> Option<PathBuf> {
     found.exists().then_some(found)
 }
 
+/// The Python interpreter of the checks' environment; where it is not set up, says so as [`shared`] does.
+pub fn python_of_the_checks() -> Option<PathBuf> {
+    let program = if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" };
+    let python = root().join("target/native/python-checks").join(program);
+    if python.is_file() {
+        return Some(python);
+    }
+    skipped("the Python environment of the checks is not here (`cargo xtask setup --python-checks`)");
+    None
+}
+
 /// Prints `skipped: TEST: reason`, past the test runner, which keeps a passing test's output to itself.
 pub fn skipped(reason: &str) {
     let thread = std::thread::current();

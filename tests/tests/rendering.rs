@@ -15,7 +15,7 @@ use samples::{
 };
 use serde_json::Value;
 use xreport_models::image::{Limits, Raster, decode};
-use xreport_tests::{Run, root, shared, skipped};
+use xreport_tests::{Run, python_of_the_checks, root, shared, skipped};
 
 fn rendered(path: &Path) -> Raster {
     decode(&fs::read(path).unwrap(), path, 1, &Limits::default()).unwrap_or_else(|error| panic!("{error}"))
@@ -81,20 +81,6 @@ fn synthetic() -> Vec<(&'static str, DicomFile)> {
     ]
 }
 
-/// The interpreter of the checks' environment.
-fn python() -> Option<PathBuf> {
-    let python = root().join("target/native/python-checks").join(if cfg!(windows) {
-        "Scripts/python.exe"
-    } else {
-        "bin/python"
-    });
-    if python.is_file() {
-        return Some(python);
-    }
-    skipped("the Python environment of the checks is not here (`cargo xtask setup --python-checks`)");
-    None
-}
-
 /// pydicom's verdict on each file, in their order.
 fn compared(python: &Path, folder: &Path, files: &[PathBuf]) -> Vec<Value> {
     let mut command = Command::new(python);
@@ -125,7 +111,7 @@ fn expect_equal(files: &[PathBuf], reports: &[Value], undecodable: &[&str]) {
 
 #[test]
 fn pydicom_renders_the_same() {
-    let Some(python) = python() else { return };
+    let Some(python) = python_of_the_checks() else { return };
     let folder = tempfile::tempdir().unwrap();
     let mut files = Vec::new();
     for (name, file) in synthetic() {
@@ -149,7 +135,7 @@ fn pydicom_renders_the_same() {
 
 #[test]
 fn pydicom_renders_real_files_the_same() {
-    let Some(python) = python() else { return };
+    let Some(python) = python_of_the_checks() else { return };
     let Some(files) = shared_files() else { return };
     let folder = tempfile::tempdir().unwrap();
     let reports = compared(&python, folder.path(), &files);

@@ -21,7 +21,7 @@ const REQUIREMENTS: &str = "settings/python-checks.txt";
 /// The environment's name in the cache and below `target/native`.
 const NAME: &str = "python-checks";
 /// For the user to know what is coming.
-const DOWNLOAD: &str = "about 80 MB";
+const DOWNLOAD: &str = "about 115 MB";
 
 /// The interpreter, for programs that are part of this tree; `None` while the environment is not set up.
 pub fn interpreter(workspace: &Workspace) -> Option<PathBuf> {

@@ -1,4 +1,4 @@
-//! Images that stand apart from all others of the data set.
+//! Images that stand apart from all others of the data set, and those that no model should be shown.
 
 use serde::Serialize;
 
@@ -11,6 +11,8 @@ use super::scan::{ImageFacts, LIKENESS};
 pub enum Oddity {
     /// All pixels are (nearly) one grey.
     Blank,
+    /// The picture uses hardly any of the grey values, by the input gate's rule and whatever the other images are like.
+    GreyRange,
     /// Black and white are swapped, as far as can be told from the other images.
     Inverted,
     /// Much darker than the others.
@@ -28,6 +30,7 @@ impl Oddity {
     pub fn words(self) -> &'static str {
         match self {
             Self::Blank => "blank",
+            Self::GreyRange => "hardly any grey values",
             Self::Inverted => "looks inverted",
             Self::Dark => "very dark",
             Self::Bright => "very bright",
@@ -123,6 +126,9 @@ fn judge(facts: &ImageFacts, usual: Option<&Usual>) -> Option<(Oddity, f32)> {
     if facts.deviation < BLANK {
         return Some((Oddity::Blank, -facts.deviation));
     }
+    if facts.range.is_too_small() {
+        return Some((Oddity::GreyRange, -f32::from(facts.range.percent)));
+    }
     let usual = usual?;
     let resemblance = resemblance(facts, &usual.picture);
     if resemblance < INVERTED {
@@ -173,7 +179,7 @@ mod tests {
     fn chest(n: u32) -> ImageFacts {
         facts(64, 64, move |x, y| {
             let (dx, dy) = (i64::from(x) - 32, i64::from(y) - 30 - i64::from(n % 5));
-            (60 + n % 7 + if dx * dx + dy * dy < 400 { 120 } else { 0 } + (x * 7 + y * 3) % 9) as u8
+            (48 + n % 7 + if dx * dx + dy * dy < 400 { 120 } else { 0 } + (x * 7 + y * 3) % 29) as u8
         })
     }
 
@@ -191,16 +197,30 @@ mod tests {
         assert_eq!(found(chest(7)), None);
         assert_eq!(found(facts(64, 64, |_, _| 90)), Some(Oddity::Blank));
         assert_eq!(found(facts(64, 64, |x, y| 255 - usual(x, y))), Some(Oddity::Inverted));
-        assert_eq!(found(facts(64, 64, |x, y| usual(x, y) / 4)), Some(Oddity::Dark));
-        assert_eq!(found(facts(64, 64, |x, y| 127 + usual(x, y) / 2)), Some(Oddity::Bright));
-        assert_eq!(found(facts(64, 64, |x, y| 85 + usual(x, y) / 8)), Some(Oddity::Flat));
-        assert_eq!(found(facts(64, 64, |x, y| if x < y { 40 } else { 160 })), Some(Oddity::Unlike));
+        assert_eq!(found(facts(64, 64, |x, y| usual(x, y) / 4)), Some(Oddity::GreyRange));
+        assert_eq!(found(facts(64, 64, |x, y| usual(x, y).saturating_sub(30))), Some(Oddity::Dark));
+        assert_eq!(found(facts(64, 64, |x, y| usual(x, y).saturating_add(40))), Some(Oddity::Bright));
+        // A scale of all greys along one edge, and little beside it.
+        let flat = |x: u32, y: u32| if y < 2 { (x * 4) as u8 } else { 85 + usual(x, y) / 8 };
+        assert_eq!(found(facts(64, 64, flat)), Some(Oddity::Flat));
+        assert_eq!(
+            found(facts(64, 64, |x, y| if x < y { 27 + (x % 30) as u8 } else { 147 + (y % 30) as u8 })),
+            Some(Oddity::Unlike)
+        );
     }
 
     #[test]
     fn few_images_have_no_usual_but_a_blank_one_is_blank() {
-        let images = [(0, chest(0)), (1, facts(8, 8, |x, _| (x * 30) as u8)), (2, facts(8, 8, |_, _| 0))];
+        let shades = |x: u32, y: u32| (y * 32 + x * 4) as u8;
+        let images = [(0, chest(0)), (1, facts(8, 8, shades)), (2, facts(8, 8, |_, _| 0))];
         let outliers = outliers(&images, |study| study.to_string());
         assert_eq!(outliers.iter().map(|outlier| outlier.study).collect::<Vec<_>>(), [2]);
+        // A picture of 12 bits in a file of 16 is nearly black, and so may all others be.
+        let dark: Vec<_> = (0..60).map(|n| (n, facts(64, 64, |x, y| ((x + y) / 8) as u8))).collect();
+        let outliers = super::outliers(&dark, |study| study.to_string());
+        assert!(
+            outliers.len() == 60 && outliers.iter().all(|outlier| outlier.oddity == Oddity::GreyRange),
+            "{outliers:?}"
+        );
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use image::{ExtendedColorType, ImageDecoder, ImageFormat, ImageReader};
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
-use xreport_models::image::{Fit, ImageError, Limits, Preprocessing, Raster, decode, read_file};
+use xreport_models::image::{Fit, GreyRange, ImageError, Limits, Preprocessing, Raster, decode, read_file};
 
 use crate::data::{Problem, Study};
 
@@ -57,6 +57,8 @@ pub struct ImageFacts {
     pub white: f32,
     /// Different grey values, of 65,536.
     pub levels: u32,
+    /// What the picture uses of the grey values, as the input gate judges it.
+    pub range: GreyRange,
     /// The picture stretched to 32 × 32, row-major, u8.
     pub likeness: Box<[u8; LIKENESS]>,
     /// Share of the pixels in each bin from black to white, as parts of 65,535.
@@ -140,6 +142,7 @@ pub(super) fn measure(raster: &Raster, encoding: Encoding) -> Result<ImageFacts,
         black: share(&counts[..=257]),
         white: share(&counts[65_535 - 257..]),
         levels,
+        range: GreyRange::of(raster),
         likeness,
         histogram: Box::new(std::array::from_fn(|bin| {
             let range = &counts[bin * 65_536 / BINS..(bin + 1) * 65_536 / BINS];

@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use super::programs::Programs;
 use super::words::Words;
 use crate::phases::succeeds;
+use crate::python_checks;
 use crate::test_suite::PROGRAMS;
 use crate::workspace::Workspace;
 
@@ -24,6 +25,13 @@ pub fn hostile(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     let folder = folder.to_str().context("the path of the source tree is not UTF-8")?;
     let settings = [("XREPORT_HOSTILE_SECONDS", &*seconds.to_string()), (PROGRAMS, folder)];
     test(workspace, "end_to_end", "hostile::", &settings)
+}
+
+/// Runs `prove dicom-files`: every DICOM file that pydicom ships, against pydicom; writes `tests/dicom-files.md`.
+pub fn dicom_files(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
+    Words::parse("dicom-files", arguments, &[], &[])?;
+    python_checks::ensure_linked(workspace)?;
+    test(workspace, "pydicom_files", "", &[("XREPORT_WRITE_DICOM_FILES", "1")])
 }
 
 /// Runs one target's tests, one after the other, so that each has its time to itself; their output is shown.

@@ -107,6 +107,11 @@ const PROOFS: &[Proof] = &[
         run: at_length::fuzz_smoke,
     },
     Proof {
+        name: "dicom-files",
+        about: "every DICOM file that pydicom ships is rendered as pydicom renders it, or told; writes tests/dicom-files.md",
+        run: at_length::dicom_files,
+    },
+    Proof {
         name: "hostile",
         about: "files made to harm are told within a second and 500 MB, their neighbours are drafted [--seconds S]",
         run: at_length::hostile,

@@ -116,7 +116,15 @@ pub(super) fn outliers(validation: &Validation) -> Said {
     if outliers.is_empty() {
         return (Gravity::Fine, "No image stands apart in brightness, contrast or general look.".to_owned(), "");
     }
-    let kinds = [Oddity::Blank, Oddity::Inverted, Oddity::Dark, Oddity::Bright, Oddity::Flat, Oddity::Unlike];
+    let kinds = [
+        Oddity::Blank,
+        Oddity::GreyRange,
+        Oddity::Inverted,
+        Oddity::Dark,
+        Oddity::Bright,
+        Oddity::Flat,
+        Oddity::Unlike,
+    ];
     let counted: Vec<String> = kinds
         .into_iter()
         .filter_map(|kind| {
@@ -125,16 +133,17 @@ pub(super) fn outliers(validation: &Validation) -> Said {
         })
         .collect();
     let found = format!(
-        "{} from the others: {}.",
+        "{} from what is usual: {}.",
         number(outliers.len(), "image stands apart", "images stand apart"),
         counted.join(", ")
     );
-    let grave = outliers.iter().any(|outlier| matches!(outlier.oddity, Oddity::Blank | Oddity::Inverted));
+    let grave =
+        outliers.iter().any(|outlier| matches!(outlier.oddity, Oddity::Blank | Oddity::GreyRange | Oddity::Inverted));
     let gravity = if grave { Gravity::Warning } else { Gravity::Note };
     (
         gravity,
         found,
-        "Look at them: blank and inverted ones should go or be exported again, other views and other body parts should go.",
+        "Look at them: blank and inverted ones, and those with hardly any grey values (often stored with fewer bits than their files say), should go or be exported again, other views and other body parts should go.",
     )
 }
 
