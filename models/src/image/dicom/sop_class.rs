@@ -27,7 +27,10 @@ fn kind(class: &str) -> Option<&'static str> {
     if class == "1.2.840.10008.1.3.10" {
         return Some("a DICOM directory (DICOMDIR)");
     }
-    let numbers = class.strip_prefix(STORAGE)?;
+    let Some(numbers) = class.strip_prefix(STORAGE) else {
+        // Palettes, hanging protocols, templates of implants, definitions of protocols.
+        return class.starts_with("1.2.840.10008.5.1.4.").then_some("settings of a viewer or a template");
+    };
     let (first, second) = numbers.split_once('.').unwrap_or((numbers, ""));
     Some(match (first, second) {
         ("88", "59") => "a key object selection",
@@ -58,6 +61,7 @@ mod tests {
             ("1.2.840.10008.5.1.4.1.1.9.1.1", "waveform"),
             ("1.2.840.10008.5.1.4.1.1.104.1", "document"),
             ("1.2.840.10008.5.1.4.1.1.481.5", "radiotherapy"),
+            ("1.2.840.10008.5.1.4.39.1", "settings of a viewer"),
         ] {
             assert!(kind(class).is_some_and(|kind| kind.contains(what)), "{class}");
         }

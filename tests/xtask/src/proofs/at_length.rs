@@ -34,6 +34,13 @@ pub fn dicom_files(workspace: &Workspace, arguments: &[String]) -> Result<bool> 
     test(workspace, "pydicom_files", "", &[("XREPORT_WRITE_DICOM_FILES", "1")])
 }
 
+/// Runs `prove fewer-bits [--images N]`: radiographs of 10 and 12 bits in files that say otherwise.
+pub fn fewer_bits(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
+    let words = Words::parse("fewer-bits", arguments, &["--images"], &[])?;
+    let images = words.number("--images", 80usize)?;
+    test(workspace, "fewer_bits", "", &[("XREPORT_FEWER_BITS_IMAGES", &images.to_string())])
+}
+
 /// Runs one target's tests, one after the other, so that each has its time to itself; their output is shown.
 fn test(workspace: &Workspace, target: &str, filter: &str, settings: &[(&str, &str)]) -> Result<bool> {
     let mut cargo = workspace.cargo();

@@ -112,6 +112,11 @@ const PROOFS: &[Proof] = &[
         run: at_length::dicom_files,
     },
     Proof {
+        name: "fewer-bits",
+        about: "radiographs of 10 and 12 bits in files that say otherwise: the same drafts, or a refusal [--images N]",
+        run: at_length::fewer_bits,
+    },
+    Proof {
         name: "hostile",
         about: "files made to harm are told within a second and 500 MB, their neighbours are drafted [--seconds S]",
         run: at_length::hostile,
