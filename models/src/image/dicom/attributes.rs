@@ -100,7 +100,7 @@ impl Attributes {
             slope: source.decimal(tags::RESCALE_SLOPE, "Rescale Slope").unwrap_or(1.0),
             intercept: source.decimal(tags::RESCALE_INTERCEPT, "Rescale Intercept").unwrap_or(0.0),
             voi_lut: None,
-            window: source.window()?,
+            window: source.window(),
             inverse: source.code(tags::PRESENTATION_LUT_SHAPE).as_deref() == Some("INVERSE"),
             modality: source.code(tags::MODALITY),
             body_part: source.body_part(),
@@ -255,15 +255,18 @@ impl Source<'_> {
         views
     }
 
-    fn window(&mut self) -> Result<Option<Window>, Failure> {
+    fn window(&mut self) -> Option<Window> {
         let center = self.decimal(tags::WINDOW_CENTER, "Window Center");
         let width = self.decimal(tags::WINDOW_WIDTH, "Window Width");
         let function = match self.code(tags::VOILUT_FUNCTION).as_deref() {
             None | Some("LINEAR") => WindowFunction::Linear,
             Some("LINEAR_EXACT") => WindowFunction::LinearExact,
             Some("SIGMOID") => WindowFunction::Sigmoid,
-            Some(other) => return Err(Failure::Unsupported(format!("VOI LUT function {other}"))),
+            Some(_) => {
+                self.remedied.push(Concern::Unreadable("VOI LUT Function".to_owned()));
+                return None;
+            }
         };
-        Ok(center.zip(width).map(|(center, width)| Window { center, width, function }))
+        center.zip(width).map(|(center, width)| Window { center, width, function })
     }
 }

@@ -246,6 +246,27 @@ fn implicit_items_and_representations_in_lower_case_are_read() {
 }
 
 #[test]
+fn sequences_that_hold_more_than_they_should_are_walked_over() {
+    let file = DicomFile::grey(64, 64, 12, &shades(12));
+    let base = rendered(&file.build()).0;
+    let (head, rest) = (file.head(EXPLICIT), file.data_set());
+    let delimiter = |element: u16| [&[0xFE, 0xFF], &element.to_le_bytes()[..], &[0; 4]].concat();
+    let private = |vr: &[u8; 2], length: u32, content: &[u8]| {
+        [&[0x07, 0, 0x01, 0x10], &vr[..], &[0, 0], &length.to_le_bytes(), content].concat()
+    };
+    let element = [&[0x07, 0, 0x02, 0x10][..], b"LO\x04\0text"].concat();
+    let item = [&[0xFE, 0xFF, 0x00, 0xE0], &(element.len() as u32).to_le_bytes()[..], &element].concat();
+    let closed = [&item[..], &delimiter(0xE00D)].concat();
+    for (name, sequence) in [
+        ("a delimiter too many", private(b"SQ", u32::MAX, &[&closed[..], &delimiter(0xE0DD)].concat())),
+        ("explicit items of an unknown value", private(b"UN", u32::MAX, &[&item[..], &delimiter(0xE0DD)].concat())),
+    ] {
+        let (picture, concerns) = rendered(&[&head[..], &sequence, &rest].concat());
+        assert_eq!((picture, concerns), (base.clone(), vec![]), "{name}");
+    }
+}
+
+#[test]
 fn an_unknown_transfer_syntax_is_named_whatever_it_makes_of_the_elements() {
     // GE's private one: big-endian pixels in an implicit little-endian file.
     let file = DicomFile::grey(64, 64, 12, &shades(12)).syntax(IMPLICIT);
@@ -264,6 +285,9 @@ fn a_number_that_cannot_be_read_is_done_without_and_told() {
         (SLOPE, "Rescale Slope"),
         (INTERCEPT, "Rescale Intercept"),
     ] {
+        // A function that the standard does not have is as good as a number that is none.
+        let function = file.clone().text((0x0028, 0x1056), "CS", "CUBIC").build();
+        assert_eq!(rendered(&function), (base.clone(), vec![Concern::Unreadable("VOI LUT Function".to_owned())]));
         for value in ["1,5", "wide", "NaN", "1e999"] {
             let file = file.clone().text(WINDOW_WIDTH, "DS", "").text(tag, "DS", value).build();
             assert_eq!(rendered(&file), (base.clone(), vec![Concern::Unreadable(name.to_owned())]), "{name} {value}");

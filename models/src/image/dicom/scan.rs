@@ -267,6 +267,14 @@ struct Header {
     length: Option<usize>,
 }
 
+/// An item of a sequence, its header read already.
+struct Item {
+    header: Header,
+    depth: usize,
+    /// Whether its sequence is a value of unknown representation.
+    unknown: bool,
+}
+
 struct Walker<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -393,7 +401,8 @@ impl<'a> Walker<'a> {
             None => end,
         };
         let encoding = self.encoding;
-        if header.vr == *b"UN" {
+        let unknown = header.vr == *b"UN";
+        if unknown {
             // Unknown values that are sequences are implicit little-endian (CP-246).
             self.encoding = IMPLICIT_LITTLE;
         }
@@ -407,9 +416,12 @@ impl<'a> Walker<'a> {
                 }
                 ITEM => {
                     let mut elements = (keep && items.len() < MAX_KEPT_ITEMS).then(Elements::default);
-                    self.item(item, end, depth.saturating_add(1), elements.as_mut())?;
+                    let start = Item { header: item, depth: depth.saturating_add(1), unknown };
+                    self.item(start, end, elements.as_mut())?;
                     items.extend(elements);
                 }
+                // Delimiters behind what has a length are one too many, and harmless.
+                ITEM_END | SEQUENCE_END if item.length == Some(0) => {}
                 tag => return Err(damaged(&format!("{tag} where an item of a sequence is expected"))),
             }
         }
@@ -418,13 +430,14 @@ impl<'a> Walker<'a> {
     }
 
     /// The elements of an item.
-    fn item(&mut self, item: Header, end: usize, depth: usize, mut kept: Option<&mut Elements>) -> Result<(), Failure> {
+    fn item(&mut self, item: Item, end: usize, mut kept: Option<&mut Elements>) -> Result<(), Failure> {
+        let Item { header: item, depth, unknown } = item;
         let end = match item.length {
             Some(length) => self.within(item.tag, length, end)?,
             None => end,
         };
         let encoding = self.encoding;
-        self.look_into_item(end);
+        self.look_into_item(end, unknown);
         while self.at < end {
             let header = self.header(end)?;
             if header.tag == ITEM_END {
@@ -437,14 +450,16 @@ impl<'a> Walker<'a> {
         if item.length.is_none() { Err(damaged("an item that is not closed")) } else { Ok(()) }
     }
 
-    /// Items of an explicit file may be implicit; the other way round there is nothing that could tell.
-    fn look_into_item(&mut self, end: usize) {
+    /// Items of an explicit file may be implicit, and those of an unknown value explicit, which they should not be.
+    fn look_into_item(&mut self, end: usize, unknown: bool) {
         let first = self.bytes.get(self.at..end).and_then(|rest| rest.first_chunk::<6>());
         let Some(&[g0, g1, _, _, v0, v1]) = first else { return };
         let item = [u16::from_le_bytes([g0, g1]), u16::from_be_bytes([g0, g1])].contains(&ITEM_GROUP);
         if self.encoding.explicit && !item && !is_named([v0, v1]) {
             self.encoding.explicit = false;
             self.oddities.insert(Oddity::ImplicitParts);
+        } else if unknown && !item && is_representation([v0, v1]) {
+            self.encoding.explicit = true;
         }
     }
 
