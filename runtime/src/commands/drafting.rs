@@ -7,6 +7,7 @@ use anyhow::ensure;
 use clap::Args;
 use xreport_models::bundle::{Bundle, VariantRequest};
 use xreport_models::image::{Gate, GateMode, Views};
+use xreport_runtime::console;
 use xreport_runtime::device::{Device, DeviceRequest, PrecisionRequest};
 use xreport_runtime::drafting::Drafter;
 use xreport_runtime::model::{SessionOptions, StepsAhead};
@@ -126,6 +127,6 @@ pub fn at_least_one(name: &str, value: usize) -> anyhow::Result<()> {
 /// Says where a GPU was asked for and the CPU drafts.
 pub fn tell_fallback(drafter: &Drafter) {
     if let Some(reason) = drafter.model().fallback() {
-        eprintln!("warning: running on the CPU, because CUDA failed: {reason}");
+        console::warning(format_args!("running on the CPU, because CUDA failed: {reason}"));
     }
 }

@@ -1,7 +1,6 @@
 //! `xreport generate`.
 
 use std::collections::HashMap;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -10,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::ensure;
 use clap::{Args, CommandFactory};
-use indicatif::{ProgressBar, ProgressStyle};
 use xreport_models::bundle::Bundle;
 use xreport_runtime::batch::{Job, Places, Settings, Shard};
+use xreport_runtime::console;
 use xreport_runtime::decoding::{GuessCounts, Guessing};
 use xreport_runtime::device::Device;
 use xreport_runtime::drafting::Drafter;
@@ -126,7 +125,7 @@ impl Generate {
         let places = Places { out: self.out.clone(), format, shard: self.shard()? };
         let found = if self.watch { watch::first_look(&self.inputs)? } else { inputs::collect(&self.inputs)? };
         if found.is_empty() && !self.watch {
-            eprintln!("no image found in {} ({} other files)", listed(&self.inputs), found.others);
+            console::info(format_args!("no image found in {} ({} other files)", listed(&self.inputs), found.others));
             return Ok(ExitCode::from(exit::SOME_FAILED));
         }
         let stop = stop::flag()?;
@@ -150,7 +149,7 @@ impl Generate {
         let job = Job::open(places, &settings(drafter), self.fresh)?;
         if job.ledger().unreadable() > 0 {
             let (lines, path) = (job.ledger().unreadable(), job.ledger().path().display());
-            eprintln!("warning: {lines} lines of `{path}` cannot be read: their images are done again");
+            console::warning(format_args!("{lines} lines of `{path}` cannot be read: their images are done again"));
         }
         let options =
             RunOptions { batch_size: self.drafting.batch_size, gate: self.drafting.gate(), token_ids: self.token_ids };
@@ -205,17 +204,21 @@ impl Generate {
         let tasks = run.job.pending(found, run.workers[0].pool());
         let kept = run.job.counts().kept;
         if kept > 0 {
-            eprintln!("{kept} of {} are done already, {} to do", run.job.counts().inputs, tasks.len());
+            console::info(format_args!(
+                "{kept} of {} are done already, {} to do",
+                run.job.counts().inputs,
+                tasks.len()
+            ));
         }
         run.draft(tasks)?;
         let stopped = run.job.counts().left() > 0;
         if !stopped {
             run.job.finish(&order)?;
         }
-        eprintln!("{}", run.drafter().manifest().notice);
-        eprintln!("{}", self.summary(run, others));
+        console::info(&run.drafter().manifest().notice);
+        console::info(self.summary(run, others));
         if self.guess_ahead {
-            eprintln!("{}", run.guesses());
+            console::info(run.guesses());
         }
         Ok(match (stopped, run.job.counts().failed) {
             (true, _) => ExitCode::from(exit::STOPPED),
@@ -254,13 +257,13 @@ impl Generate {
 impl Run {
     /// Drafts these and writes them down, until the end or Ctrl-C.
     pub fn draft(&mut self, tasks: Vec<Task>) -> anyhow::Result<()> {
-        let bar = progress_bar(tasks.len());
+        let bar = console::progress_bar(tasks.len() as u64, "{bar:40} {pos}/{len} reports, {per_sec}, {eta} left");
         let Self { workers, job, stop, options } = self;
         generate(workers, tasks, *options, stop, &mut |finished| {
             if finished.row.status != "ok" {
-                bar.suspend(|| eprintln!("failed: {}", finished.row.error));
+                console::info(format_args!("failed: {}", finished.row.error));
             } else if !finished.row.warnings.is_empty() {
-                bar.suspend(|| eprintln!("warning: `{}`: {}", finished.row.id, finished.row.warnings));
+                console::warning(format_args!("`{}`: {}", finished.row.id, finished.row.warnings));
             }
             bar.inc(1);
             job.record(finished)
@@ -314,13 +317,4 @@ fn settings(drafter: &Drafter) -> Settings {
 
 fn listed(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
-}
-
-fn progress_bar(images: usize) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} reports, {per_sec}, {eta} left")
-        .expect("the template is well formed");
-    ProgressBar::new(images as u64).with_style(style)
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use xreport_runtime::batch::{Merged, Places, merge};
+use xreport_runtime::console;
 use xreport_runtime::output::Format;
 
 use super::exit;
@@ -25,8 +26,11 @@ impl Merge {
         let places = Places { out: self.out, format, shard: None };
         let Merged { shards, done, failed } = merge(&places)?;
         let out = places.out.display();
-        eprintln!("{shards} shards joined: {} inputs, {done} reports drafted, {failed} failed -> {out}", done + failed);
-        eprintln!("`{}` is no longer needed", places.shards().display());
+        let inputs = done + failed;
+        console::info(format_args!(
+            "{shards} shards joined: {inputs} inputs, {done} reports drafted, {failed} failed -> {out}"
+        ));
+        console::info(format_args!("`{}` is no longer needed", places.shards().display()));
         Ok(if failed > 0 { ExitCode::from(exit::SOME_FAILED) } else { ExitCode::SUCCESS })
     }
 }

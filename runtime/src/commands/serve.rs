@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use xreport_models::bundle::Bundle;
+use xreport_runtime::console;
 use xreport_runtime::device::Device;
 use xreport_runtime::drafting::Drafter;
 use xreport_runtime::generate::Worker;
@@ -97,7 +98,7 @@ impl Serve {
         let options = self.options()?;
         if let Some(copy) = &self.back_up {
             Records::back_up(&options.records, copy)?;
-            eprintln!("records copied to `{}`", copy.display());
+            console::info(format_args!("records copied to `{}`", copy.display()));
             return Ok(ExitCode::SUCCESS);
         }
         let bundle = self.drafting.bundle()?;
@@ -106,10 +107,10 @@ impl Serve {
         let (open, notice) = (self.open, bundle.manifest().notice.clone());
         server::serve(&bundle, drafters, options, &stop, |address| {
             let page = format!("http://{address}/");
-            eprintln!("{notice}");
-            eprintln!("reading room: {page} (Ctrl-C ends it)");
+            console::info(&notice);
+            console::info(format_args!("reading room: {page} (Ctrl-C ends it)"));
             if open && let Err(error) = server::open_in_browser(&page) {
-                eprintln!("warning: no browser could be started: {error}");
+                console::warning(format_args!("no browser could be started: {error}"));
             }
         })?;
         Ok(ExitCode::SUCCESS)

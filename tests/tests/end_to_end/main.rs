@@ -6,6 +6,7 @@
 mod bad_input;
 mod batch;
 mod checkpoint;
+mod closed_output;
 mod dicom;
 #[path = "../../../models/src/image/dicom/samples.rs"]
 #[allow(dead_code, reason = "shared with the unit tests of `models`, which use the rest")]

@@ -1,10 +1,9 @@
 //! `xreport-train dataset`.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
+use xreport_runtime::console;
 use xreport_trainer::data::{Dataset, contact_sheet};
 use xreport_trainer::phantoms;
 use xreport_trainer::training::augmented;
@@ -58,22 +57,17 @@ pub struct Phantoms {
 
 impl Phantoms {
     fn run(self) -> anyhow::Result<()> {
-        let bar =
-            if std::io::stderr().is_terminal() { ProgressBar::new(self.samples as u64) } else { ProgressBar::hidden() };
-        let style =
-            ProgressStyle::with_template("drawing {bar:30} {pos}/{len}  {per_sec}").expect("a well-formed template");
-        let bar = bar.with_style(style);
+        let bar = console::progress_bar(self.samples as u64, "drawing {bar:30} {pos}/{len}  {per_sec}");
         let summary =
             phantoms::dataset::write(&self.out, self.samples, self.seed, self.size, &|done| bar.set_position(done))?;
         bar.finish_and_clear();
-        println!(
+        Ok(console::print(format_args!(
             "{} phantoms of {} patients, {} without a finding -> {}",
             summary.samples,
             summary.patients,
             summary.normal,
             self.out.display()
-        );
-        Ok(())
+        ))?)
     }
 }
 
@@ -115,7 +109,6 @@ impl Preview {
             }
         }
         contact_sheet(&pictures, &preprocessing, shown.len()).save(&self.out)?;
-        println!("{} studies -> {}", shown.len(), self.out.display());
-        Ok(())
+        Ok(console::print(format_args!("{} studies -> {}", shown.len(), self.out.display()))?)
     }
 }

@@ -1,10 +1,9 @@
 //! `xreport-train dataset import`.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
+use xreport_runtime::console;
 use xreport_trainer::import::open_i::Marks;
 use xreport_trainer::import::{
     self, HoldOut, ImportError, Placement, Report, Sections, SplitBy, Target, Views, mimic_cxr,
@@ -60,9 +59,7 @@ struct Destination {
 impl Destination {
     /// Runs an import with a progress bar, and prints what it did.
     fn import(self, run: impl FnOnce(&Target<'_>) -> Result<Report, ImportError>) -> anyhow::Result<()> {
-        let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
-        let style = ProgressStyle::with_template("importing {bar:30} {percent}%  {msg} rows  {elapsed}");
-        bar.set_style(style.expect("a well-formed template"));
+        let bar = console::progress_bar(0, "importing {bar:30} {percent}%  {msg} rows  {elapsed}");
         let placement = (!self.without_images).then_some(self.place);
         let progress = |progress: import::Progress| {
             if !bar.is_hidden() {
@@ -76,13 +73,12 @@ impl Destination {
         let report = report?;
         let remarks = report.remarks();
         if !remarks.is_empty() {
-            eprintln!("{remarks}");
+            console::info(remarks);
         }
         if !report.left_out.is_empty() {
-            eprintln!("each of them -> {}", self.out.join(import::LEFT_OUT_FILE).display());
+            console::info(format_args!("each of them -> {}", self.out.join(import::LEFT_OUT_FILE).display()));
         }
-        println!("{} -> {}", report.summary(), self.out.display());
-        Ok(())
+        Ok(console::print(format_args!("{} -> {}", report.summary(), self.out.display()))?)
     }
 }
 

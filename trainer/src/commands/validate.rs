@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use xreport_runtime::console;
 use xreport_trainer::validate::findings::Gravity;
 use xreport_trainer::validate::{ValidateRequest, validate};
 
@@ -48,16 +49,15 @@ impl Validate {
             ValidateRequest { data: self.data, csv: self.csv, settings: self.settings.read()?, out: self.out };
         let validation = validate(&request)?;
         if self.json {
-            println!("{}", serde_json::to_string(&validation)?);
+            console::print(serde_json::to_string(&validation)?)?;
         } else {
             let mut findings: Vec<_> = validation.findings.iter().collect();
             findings.sort_by_key(|finding| finding.gravity);
-            for finding in findings {
-                println!("{:<8} {}", word(finding.gravity), finding.found);
-            }
+            let lines = findings.iter().map(|finding| format!("{:<8} {}\n", word(finding.gravity), finding.found));
+            console::print_bytes(lines.collect::<String>().as_bytes())?;
         }
         let page = out.join("validation.html");
-        eprintln!("page -> {}", page.display());
+        console::info(format_args!("page -> {}", page.display()));
         let errors: Vec<&str> = validation
             .findings
             .iter()
