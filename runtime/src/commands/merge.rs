@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use xreport_runtime::arguments::output_path;
 use xreport_runtime::batch::{Merged, Places, merge};
 use xreport_runtime::console;
 use xreport_runtime::output::Format;
@@ -14,6 +15,7 @@ use super::exit;
 #[derive(Debug, Args)]
 pub struct Merge {
     /// What the shards were given as --out: becomes the joined output
+    #[arg(value_parser = output_path())]
     out: PathBuf,
     /// txt, csv or jsonl, as the shards were given it [default: by the extension of OUT, else txt]
     #[arg(long)]

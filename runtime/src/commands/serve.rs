@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use xreport_models::bundle::Bundle;
+use xreport_runtime::arguments::output_path;
 use xreport_runtime::console;
 use xreport_runtime::device::Device;
 use xreport_runtime::drafting::Drafter;
@@ -57,10 +58,10 @@ pub struct Serve {
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
     /// Folder of the records [default: xreport in the user's data folder]
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = output_path())]
     records: Option<PathBuf>,
     /// Copy the records into this new file and end; a server may be running meanwhile
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = output_path())]
     back_up: Option<PathBuf>,
     /// Draft what is in this folder and what comes into it
     #[arg(long, value_name = "FOLDER")]

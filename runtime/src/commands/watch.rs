@@ -54,7 +54,7 @@ pub fn watch(command: &Generate, run: &mut Run, found: Inputs) -> anyhow::Result
         pause(run, (quiet / 4).max(SHORTEST_PAUSE).max(looked * PAUSE_FOR_A_LOOK));
     }
     run.job.publish()?;
-    console::info(command.summary(run, 0));
+    console::info(command.summary(run.drafter(), run.job.counts(), None, 0));
     Ok(if run.job.counts().failed > 0 { ExitCode::from(exit::SOME_FAILED) } else { ExitCode::SUCCESS })
 }
 

@@ -3,6 +3,7 @@
 //! One binary, so that the one trained model that most tests look at is trained once ([`trained`]).
 #![allow(clippy::unwrap_used, reason = "a test whose scene cannot be set has failed")]
 
+mod arguments;
 mod bad_input;
 mod batch;
 mod checkpoint;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use xreport_runtime::arguments::output_path;
 use xreport_runtime::console;
 use xreport_trainer::data::{Dataset, contact_sheet};
 use xreport_trainer::phantoms;
@@ -42,7 +43,7 @@ impl DatasetCommand {
 #[derive(Debug, Args)]
 pub struct Phantoms {
     /// Folder of the data set; replaced where it holds drawn phantoms and nothing else
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = output_path())]
     out: PathBuf,
     /// Images
     #[arg(long, value_name = "N", default_value_t = 4000)]
@@ -83,7 +84,7 @@ pub struct Preview {
     #[command(flatten)]
     settings: SettingsSource,
     /// Picture to write, PNG
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = output_path())]
     out: PathBuf,
     /// Studies, spread evenly over the data set
     #[arg(long, value_name = "N", default_value_t = 6)]

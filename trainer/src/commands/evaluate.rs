@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
+use xreport_runtime::arguments::output_path;
 use xreport_runtime::console;
 use xreport_runtime::device::{DeviceRequest, PrecisionRequest};
 use xreport_trainer::evaluation::{EvaluateRequest, Evaluation, Mask, Measured, evaluate};
@@ -39,7 +40,7 @@ pub struct Evaluate {
     #[command(flatten)]
     settings: SettingsSource,
     /// Folder of the results
-    #[arg(long, value_name = "DIR", default_value = paths::RESULTS)]
+    #[arg(long, value_name = "DIR", default_value = paths::RESULTS, value_parser = output_path())]
     out: PathBuf,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use xreport_models::bundle::{Agreement, Precision};
+use xreport_runtime::arguments::output_path;
 use xreport_runtime::console;
 use xreport_trainer::export::{ExportOptions, Verified, export_checkpoint};
 
@@ -17,7 +18,7 @@ pub struct Export {
     /// Folder of the checkpoint [default: the newest in checkpoints/]
     checkpoint: Option<PathBuf>,
     /// Folder of the bundle
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = output_path())]
     out: PathBuf,
     /// Images whose greedy text is compared with libtorch's full recomputation, at most the 200 beside the checkpoint
     #[arg(long, value_name = "N", default_value_t = 64)]

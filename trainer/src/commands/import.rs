@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use xreport_runtime::arguments::output_path;
 use xreport_runtime::console;
 use xreport_trainer::import::open_i::Marks;
 use xreport_trainer::import::{
@@ -46,7 +47,7 @@ impl Import {
 #[derive(Debug, Args)]
 struct Destination {
     /// Data folder to write: new, empty, or one that an earlier run of this import left unfinished
-    #[arg(long, value_name = "DIR", default_value = paths::DATA)]
+    #[arg(long, value_name = "DIR", default_value = paths::DATA, value_parser = output_path())]
     out: PathBuf,
     /// How images get there
     #[arg(long, value_enum, default_value_t = Placement::Auto)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use xreport_models::atomic::write_file;
+use xreport_runtime::arguments::output_path;
 use xreport_runtime::console;
 use xreport_trainer::metrics::Treatment;
 use xreport_trainer::observations::{Agreement, Uncertain};
@@ -26,7 +27,7 @@ pub struct Score {
     #[arg(long, value_enum, default_value_t = Missing::Refuse)]
     missing: Missing,
     /// Table to write: the figures and labels of every report
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = output_path())]
     per_report: Option<PathBuf>,
     /// Print one JSON object instead of tables
     #[arg(long)]

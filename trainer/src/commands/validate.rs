@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use xreport_runtime::arguments::output_path;
 use xreport_runtime::console;
 use xreport_trainer::validate::findings::Gravity;
 use xreport_trainer::validate::{ValidateRequest, validate};
@@ -27,7 +28,7 @@ pub struct Validate {
     #[command(flatten)]
     settings: SettingsSource,
     /// Folder for validation.html, validation.json and validation.csv
-    #[arg(long, value_name = "DIR", default_value = paths::RESULTS)]
+    #[arg(long, value_name = "DIR", default_value = paths::RESULTS, value_parser = output_path())]
     out: PathBuf,
     /// Print everything that was found as one JSON object
     #[arg(long)]
