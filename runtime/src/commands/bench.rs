@@ -11,6 +11,7 @@ use anyhow::ensure;
 use clap::Args;
 use serde::Serialize;
 use xreport_models::bundle::{Bundle, VariantRequest};
+use xreport_runtime::arguments;
 use xreport_runtime::console::{self, StdoutError};
 use xreport_runtime::decoding::{
     Admitted, Beam, DecodingOptions, Hypothesis, StepError, StepModel, Studies, run as decode,
@@ -51,7 +52,7 @@ pub struct Bench {
     #[arg(long, default_value_t = 5, value_name = "N")]
     repeats: usize,
     /// Threads; 0 is one per core
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = arguments::threads)]
     threads: usize,
     /// Print one JSON object
     #[arg(long)]

@@ -24,6 +24,8 @@ const PORT: u16 = 8090;
 /// A token that is shorter could be guessed.
 const SHORTEST_TOKEN: usize = 16;
 const MIB: usize = 1024 * 1024;
+/// Each worker holds a model; more than a few gain nothing.
+const MOST_WORKERS: usize = 64;
 
 /// Serve the reading room: a local page on which a physician turns drafts into signed reports.
 ///
@@ -95,6 +97,11 @@ impl Serve {
         for (name, value) in [("--queue", self.queue), ("--max-upload", self.max_upload)] {
             at_least_one(name, value)?;
         }
+        ensure!(
+            self.workers <= MOST_WORKERS,
+            "--workers: expected 1 to {MOST_WORKERS}, or 0 for as many as are of use, found {}",
+            self.workers
+        );
         ensure!(self.request_time > 0, "--request-time: at least 1 expected, found 0");
         let options = self.options()?;
         if let Some(copy) = &self.back_up {

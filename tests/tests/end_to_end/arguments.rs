@@ -1,5 +1,7 @@
 //! Values on the command line that would else be taken for something that nobody meant.
 
+use std::time::Instant;
+
 use crate::trained::{STUDIES, with_model};
 use crate::workplace::{Row, Workplace};
 
@@ -118,4 +120,43 @@ fn rows_that_do_not_fit_are_an_error() {
     command.stdout(std::fs::File::options().write(true).open("/dev/full").unwrap());
     let run = xreport_tests::Run::of(&mut command).expect_code(2);
     assert!(run.stderr.contains("error: cannot write to standard output: No space left on device"), "{run}");
+}
+
+#[test]
+fn more_threads_than_any_machine_has_are_refused_at_once() {
+    let place = with_model();
+    let started = Instant::now();
+    for (program, line, told) in [
+        (
+            "xreport",
+            "generate data/images --model model --threads 100000",
+            "expected 1 to 1024, or 0 for one per core, found `100000`",
+        ),
+        (
+            "xreport",
+            "serve --model model --threads 100000",
+            "expected 1 to 1024, or 0 for one per core, found `100000`",
+        ),
+        (
+            "xreport",
+            "serve --model model --records records --workers 100000",
+            "expected 1 to 64, or 0 for as many as are of use, found 100000",
+        ),
+        ("xreport", "bench model --threads 1025", "expected 1 to 1024, or 0 for one per core, found `1025`"),
+        (
+            "xreport-train",
+            "train --data data --set training.NUM_PROCESSORS=100000",
+            "expected: a whole number from 0 to 1024",
+        ),
+        (
+            "xreport-train",
+            "dataset validate --data data --set training.NUM_PROCESSORS=1025",
+            "expected: a whole number from 0 to 1024",
+        ),
+    ] {
+        let run = xreport_tests::Run::of(&mut place.command(program, line)).expect_code(2);
+        assert!(run.stderr.contains(told), "{run}");
+    }
+    assert!(started.elapsed().as_secs() < 30, "they are refused before anything is begun");
+    place.xreport("generate data/images --model model --threads 8 --out drafts.csv").expect_code(0);
 }
