@@ -10,6 +10,8 @@ pub const MOST_THREADS: usize = 1024;
 
 /// What stands for stdout where a command can write its results there.
 pub const STDOUT: &str = "-";
+/// Names of stdout as a file. What appears under a name when it is whole cannot be written to them.
+const STDOUT_AS_FILE: [&str; 4] = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/proc/thread-self/fd/1"];
 
 /// Reads a number of threads, where 0 is one per core.
 ///
@@ -21,7 +23,7 @@ pub fn threads(text: &str) -> Result<usize, String> {
 }
 
 /// Reads the path of a file or folder that a command writes. `-` is refused: it would become a file of that name, where
-/// other programs take it for stdout.
+/// other programs take it for stdout; so is `/dev/stdout`.
 pub fn output_path() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| {
         if is_stdout(&path) {
@@ -33,9 +35,9 @@ pub fn output_path() -> impl TypedValueParser<Value = PathBuf> {
     })
 }
 
-/// Whether a path is `-`; `./-` is a file.
+/// Whether a path means stdout: `-` or `/dev/stdout`; `./-` is a file.
 pub fn is_stdout(path: &Path) -> bool {
-    path.as_os_str() == STDOUT
+    path.as_os_str() == STDOUT || (cfg!(unix) && STDOUT_AS_FILE.iter().any(|name| path == Path::new(name)))
 }
 
 #[cfg(test)]
@@ -61,7 +63,8 @@ mod tests {
         let command = clap::Command::new("test");
         let read = |text: &str| output_path().parse_ref(&command, None, OsStr::new(text));
         assert!(read("-").is_err_and(|error| error.to_string().contains("`./-` names one called `-`")));
-        for path in ["./-", "out.csv", "a/-", "-x"] {
+        assert_eq!(read("/dev/stdout").is_err(), cfg!(unix));
+        for path in ["./-", "out.csv", "a/-", "-x", "/dev/stdout/x"] {
             assert_eq!(read(path).ok().as_deref(), Some(Path::new(path)));
         }
     }

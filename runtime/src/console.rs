@@ -17,6 +17,7 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle, WeakProgressBar};
@@ -24,6 +25,11 @@ use thiserror::Error;
 
 /// Exit code where results cannot be written to stdout.
 const CANNOT_PRINT: u8 = 2;
+
+/// Before a stream that takes nothing at the moment is tried again.
+const PAUSE: Duration = Duration::from_millis(5);
+/// A message waits no longer for such a stream.
+const MESSAGE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The progress bar that stands on the terminal, if any: messages go above it.
 static BAR: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
@@ -74,7 +80,7 @@ pub fn print_bytes(bytes: &[u8]) -> Result<Reader, StdoutError> {
 
 /// Flushed at once: what fails is told now, by whom it concerns, and not lost when the program ends.
 fn write_results(out: &mut dyn Write, bytes: &[u8]) -> Result<Reader, StdoutError> {
-    match out.write_all(bytes).and_then(|()| out.flush()) {
+    match write_whole(out, bytes, None) {
         Ok(()) => Ok(Reader::Reads),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Reader::Gone),
         Err(error) => Err(error.into()),
@@ -99,7 +105,29 @@ pub fn error(text: impl Display) {
 /// In one write, so that lines of several threads or processes do not mix.
 fn message(line: &str) {
     // Where nobody can be told, nobody can be told of that either.
-    above_the_bar(|| drop(io::stderr().lock().write_all(line.as_bytes())));
+    above_the_bar(|| drop(write_whole(&mut io::stderr().lock(), line.as_bytes(), Some(MESSAGE_PATIENCE))));
+}
+
+/// Writes and flushes. A stream that does not block (another program that has it as well may have set it so) and takes
+/// nothing at the moment is tried again, for as long as `patience` says, for ever without.
+fn write_whole(out: &mut dyn Write, mut bytes: &[u8], patience: Option<Duration>) -> io::Result<()> {
+    let started = Instant::now();
+    loop {
+        let step = if bytes.is_empty() { out.flush().map(|()| 0) } else { out.write(bytes) };
+        match step {
+            Ok(_) if bytes.is_empty() => return Ok(()),
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                if patience.is_some_and(|patience| started.elapsed() >= patience) {
+                    return Err(error);
+                }
+                std::thread::sleep(PAUSE);
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// A progress bar on stderr; none where that is no terminal. There is one at a time: a further one takes its place.
@@ -177,6 +205,40 @@ mod tests {
         let mut written = Vec::new();
         assert_eq!(write_results(&mut written, b"a line\n").ok(), Some(Reader::Reads));
         assert_eq!(written, b"a line\n");
+    }
+
+    /// A stream that does not block, and takes a byte at every second try.
+    #[derive(Default)]
+    struct Reluctant {
+        written: Vec<u8>,
+        tries: usize,
+        flushed: bool,
+    }
+
+    impl Write for Reluctant {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.tries += 1;
+            if self.tries % 2 == 1 {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            self.written.push(bytes[0]);
+            Ok(1)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            let before = std::mem::replace(&mut self.flushed, true);
+            if before { Ok(()) } else { Err(ErrorKind::WouldBlock.into()) }
+        }
+    }
+
+    #[test]
+    fn a_stream_that_does_not_block_gets_everything_and_a_message_gives_it_up_in_time() {
+        let mut reluctant = Reluctant::default();
+        assert_eq!(write_results(&mut reluctant, b"a line\n").ok(), Some(Reader::Reads));
+        assert_eq!(reluctant.written, b"a line\n");
+        let mut never = Failing { kind: ErrorKind::WouldBlock, at_flush: false };
+        let given_up = write_whole(&mut never, b"a message\n", Some(Duration::from_millis(20)));
+        assert!(given_up.is_err_and(|error| error.kind() == ErrorKind::WouldBlock));
     }
 
     #[test]

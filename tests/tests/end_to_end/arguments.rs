@@ -40,6 +40,26 @@ fn a_dash_as_output_is_refused_and_makes_no_file_of_that_name() {
     assert!(place.has("-/XREPORT_dataset.csv"));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_socket_or_a_device_is_never_replaced_by_a_file() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+
+    let place = Workplace::new();
+    place.write("a.csv", "id,text\na,Clear.\n");
+    let _socket = std::os::unix::net::UnixListener::bind(place.path("socket")).unwrap();
+    symlink("socket", place.path("link")).unwrap();
+    for out in ["socket", "link"] {
+        let run = place.train(&format!("score --generated a.csv --references a.csv --per-report {out}")).expect_code(2);
+        assert!(
+            run.stderr.contains(&format!("cannot write `{out}`: expected a file, found a device, pipe or socket")),
+            "{run}"
+        );
+        assert!(std::fs::metadata(place.path(out)).unwrap().file_type().is_socket(), "{out}");
+    }
+    assert_eq!(place.files("").len(), 3, "{:?}", place.files(""));
+}
+
 /// What a row says, without what may differ by time.
 fn said(row: &Row) -> [String; 7] {
     ["id", "text", "status", "error", "tokens", "finish", "notice"].map(|column| row[column].to_owned())
@@ -60,6 +80,12 @@ fn rows_are_printed_in_the_order_of_the_inputs_and_leave_nothing_behind() {
     place.write("printed.csv", &run.stdout);
     let rows = |table: &str| place.csv(table).iter().map(said).collect::<Vec<_>>();
     assert_eq!(rows("printed.csv"), rows("drafts.csv"));
+
+    #[cfg(unix)]
+    for stdout in ["/dev/stdout", "/dev/fd/1"] {
+        let same = place.xreport(&format!("{line} --out {stdout}")).expect_code(1);
+        assert_eq!(same.stdout.lines().count(), run.stdout.lines().count(), "{same}");
+    }
 
     let run = place.xreport(&format!("{line} --out - --format jsonl")).expect_code(1);
     let ids = |text: &str| -> Vec<String> {
