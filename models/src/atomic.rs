@@ -86,7 +86,8 @@ pub fn write_file(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), AtomicErro
 /// Writes a file through a closure: to a temporary file in the same folder, synced, then renamed to `path`.
 ///
 /// After an error or a panic of the closure the old file stands untouched and the temporary one is gone. A symbolic
-/// link at `path` is replaced, not followed.
+/// link at `path` is replaced, not followed; a device, a pipe or a socket, or a link to one, is refused: a file in the
+/// place of `/dev/null` would harm more than this program.
 ///
 /// # Errors
 /// One [`AtomicError`] per cause, the closure's I/O errors included.
@@ -97,8 +98,11 @@ pub fn write_file_with(
     let path = path.as_ref();
     let failed = |source| AtomicError::new(path, source);
     let temporary = Temporary::beside(path, PART)?;
-    if path.is_dir() {
-        return Err(AtomicError::WrongKind { path: path.to_path_buf(), expected: "a file", found: "a folder" });
+    let wrong = |found| AtomicError::WrongKind { path: path.to_path_buf(), expected: "a file", found };
+    match fs::metadata(path).map(|metadata| metadata.file_type()) {
+        Ok(kind) if kind.is_dir() => return Err(wrong("a folder")),
+        Ok(kind) if !kind.is_file() => return Err(wrong("a device, pipe or socket")),
+        _ => {}
     }
     // Not the `tempfile` crate: its files are private to the user, these keep the usual access rights.
     let file = OpenOptions::new().write(true).create_new(true).open(&temporary.path).map_err(failed)?;

@@ -6,7 +6,9 @@
 //!
 //! The trainer uses this library too: what validates and verifies a model there is what runs it here.
 
+pub mod arguments;
 pub mod batch;
+pub mod console;
 pub mod cuda_libraries;
 pub mod decoding;
 pub mod device;

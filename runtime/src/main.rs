@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use commands::{Command, exit};
+use xreport_runtime::console;
 use xreport_runtime::failure::message;
 
 /// Drafts radiology reports from chest X-rays. Drafts are not for diagnostic use.
@@ -21,11 +22,12 @@ struct Arguments {
 fn main() -> ExitCode {
     // SAFETY: nothing has run yet that could have started a thread.
     unsafe { xreport_runtime::onnxruntime::forbid_telemetry() };
-    match Arguments::parse().command.run() {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {}", message(error.as_ref()));
-            ExitCode::from(exit::UNUSABLE)
-        }
-    }
+    let arguments: Arguments = match console::arguments() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
+    arguments.command.run().unwrap_or_else(|error| {
+        console::error(message(error.as_ref()));
+        ExitCode::from(exit::UNUSABLE)
+    })
 }

@@ -2,6 +2,7 @@
 //!
 //! `XREPORT_FUZZ_SECONDS` is the time for each target; without it a fixed number of inputs is tried.
 #![allow(clippy::unwrap_used, reason = "a test whose scene cannot be set has failed")]
+#![allow(clippy::print_stdout, reason = "says how much was tried")]
 
 #[path = "../../models/src/image/dicom/samples.rs"]
 #[allow(dead_code, reason = "shared with the unit tests of `models`, which use the rest")]

@@ -1,5 +1,6 @@
 //! DICOM files rendered, held against pydicom, and against what their tags call for.
 #![allow(clippy::unwrap_used, reason = "a test whose scene cannot be set has failed")]
+#![allow(clippy::print_stderr, reason = "shows the figures that are checked")]
 
 #[path = "../../models/src/image/dicom/samples.rs"]
 #[allow(dead_code, reason = "shared with the unit tests of `models`, which use the rest")]

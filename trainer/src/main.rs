@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use commands::Command;
+use xreport_runtime::console;
 use xreport_runtime::failure::message;
 
 /// Trains models that draft radiology reports, and exports them for `xreport`.
@@ -21,10 +22,14 @@ struct Arguments {
 fn main() -> ExitCode {
     // SAFETY: nothing has run yet that could have started a thread.
     unsafe { xreport_runtime::onnxruntime::forbid_telemetry() };
-    match Arguments::parse().command.run() {
+    let arguments: Arguments = match console::arguments() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
+    match arguments.command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", message(error.as_ref()));
+            console::error(message(error.as_ref()));
             ExitCode::from(commands::exit_code(&error))
         }
     }

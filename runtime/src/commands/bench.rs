@@ -2,6 +2,7 @@
 
 mod bandwidth;
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -10,6 +11,8 @@ use anyhow::ensure;
 use clap::Args;
 use serde::Serialize;
 use xreport_models::bundle::{Bundle, VariantRequest};
+use xreport_runtime::arguments;
+use xreport_runtime::console::{self, StdoutError};
 use xreport_runtime::decoding::{
     Admitted, Beam, DecodingOptions, Hypothesis, StepError, StepModel, Studies, run as decode,
 };
@@ -49,7 +52,7 @@ pub struct Bench {
     #[arg(long, default_value_t = 5, value_name = "N")]
     repeats: usize,
     /// Threads; 0 is one per core
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = arguments::threads)]
     threads: usize,
     /// Print one JSON object
     #[arg(long)]
@@ -122,7 +125,7 @@ impl Bench {
             }
         }
         let timings: Vec<Timing> = cases.into_iter().map(|case| self.timing(case, tokens)).collect();
-        self.print(&timings, tokens);
+        self.print(&timings, tokens)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -166,19 +169,24 @@ impl Bench {
         }
     }
 
-    fn print(&self, timings: &[Timing], tokens: usize) {
+    fn print(&self, timings: &[Timing], tokens: usize) -> Result<(), StdoutError> {
         let bandwidth = bandwidth::gigabytes_per_second();
         if self.json {
-            println!("{}", serde_json::json!({"cases": timings, "memory_gb_per_second": bandwidth}));
-            return;
+            return console::print(serde_json::json!({"cases": timings, "memory_gb_per_second": bandwidth}));
         }
-        println!("{tokens} tokens a report, medians of {} turns", self.repeats);
-        println!(
+        console::print_with(|out| self.print_table(out, timings, tokens, bandwidth))
+    }
+
+    fn print_table(&self, out: &mut dyn Write, timings: &[Timing], tokens: usize, bandwidth: f64) -> io::Result<()> {
+        writeln!(out, "{tokens} tokens a report, medians of {} turns", self.repeats)?;
+        writeln!(
+            out,
             "{:<16} {:>5} {:>5} {:>13} {:>13} {:>13} {:>12}",
             "variant", "batch", "beams", "encode ms", "ms per step", "ms per report", "weights GB/s"
-        );
+        )?;
         for case in timings {
-            println!(
+            writeln!(
+                out,
                 "{:<16} {:>5} {:>5} {:>13.2} {:>13.3} {:>13.1} {:>12.1}",
                 case.variant,
                 case.batch_size,
@@ -187,11 +195,12 @@ impl Bench {
                 case.decode_ms_per_step,
                 case.ms_per_report,
                 case.weight_gb_per_second
-            );
+            )?;
         }
-        println!(
+        writeln!(
+            out,
             "memory gives {bandwidth:.1} GB/s to one thread; smaller weights live partly in the processor's cache"
-        );
+        )
     }
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Args;
 use xreport_models::bundle::Bundle;
+use xreport_runtime::console;
 use xreport_runtime::cuda_libraries;
 use xreport_runtime::device::DeviceRequest;
 use xreport_runtime::drafting::Drafter;
@@ -25,15 +26,18 @@ pub struct Doctor {
 
 impl Doctor {
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        println!("xreport         {}", env!("CARGO_PKG_VERSION"));
-        println!("program         {}", std::env::current_exe()?.display());
-        println!("threads         {}", std::thread::available_parallelism().map_or(1, usize::from));
-        let mut whole = check("ONNX Runtime", &onnx_runtime());
+        console::print(format_args!("xreport         {}", env!("CARGO_PKG_VERSION")))?;
+        console::print(format_args!("program         {}", std::env::current_exe()?.display()))?;
+        console::print(format_args!(
+            "threads         {}",
+            std::thread::available_parallelism().map_or(1, usize::from)
+        ))?;
+        let mut whole = check("ONNX Runtime", &onnx_runtime())?;
         if whole {
-            whole &= check("CUDA provider", &cuda());
-            whole &= check("model", &self.try_model());
+            whole &= check("CUDA provider", &cuda())?;
+            whole &= check("model", &self.try_model())?;
         }
-        println!("{}", if whole { "all is well" } else { "something is missing: see above" });
+        console::print(if whole { "all is well" } else { "something is missing: see above" })?;
         Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(exit::UNUSABLE) })
     }
 
@@ -49,12 +53,13 @@ impl Doctor {
     }
 }
 
-fn check(label: &str, found: &anyhow::Result<String>) -> bool {
+/// Prints what was found; whether it is well.
+fn check(label: &str, found: &anyhow::Result<String>) -> anyhow::Result<bool> {
     match found {
-        Ok(found) => println!("{label:<15} {found}"),
-        Err(problem) => println!("{label:<15} PROBLEM: {}", message(problem.as_ref())),
+        Ok(found) => console::print(format_args!("{label:<15} {found}"))?,
+        Err(problem) => console::print(format_args!("{label:<15} PROBLEM: {}", message(problem.as_ref())))?,
     }
-    found.is_ok()
+    Ok(found.is_ok())
 }
 
 fn onnx_runtime() -> anyhow::Result<String> {

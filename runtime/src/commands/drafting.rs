@@ -7,6 +7,8 @@ use anyhow::ensure;
 use clap::Args;
 use xreport_models::bundle::{Bundle, VariantRequest};
 use xreport_models::image::{Gate, GateMode, Views};
+use xreport_runtime::arguments;
+use xreport_runtime::console;
 use xreport_runtime::device::{Device, DeviceRequest, PrecisionRequest};
 use xreport_runtime::drafting::Drafter;
 use xreport_runtime::model::{SessionOptions, StepsAhead};
@@ -35,7 +37,7 @@ pub struct DraftingArguments {
     #[arg(long, value_name = "N")]
     max_tokens: Option<usize>,
     /// Threads; 0 is one per core; the texts do not depend on it
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = arguments::threads)]
     threads: usize,
     /// What happens to an image that is no frontal chest radiograph as far as its file tells (DICOM modality, body part,
     /// view, frames, burned-in annotation; constant or too small pictures of any format): strict refuses it, warn drafts
@@ -126,6 +128,6 @@ pub fn at_least_one(name: &str, value: usize) -> anyhow::Result<()> {
 /// Says where a GPU was asked for and the CPU drafts.
 pub fn tell_fallback(drafter: &Drafter) {
     if let Some(reason) = drafter.model().fallback() {
-        eprintln!("warning: running on the CPU, because CUDA failed: {reason}");
+        console::warning(format_args!("running on the CPU, because CUDA failed: {reason}"));
     }
 }

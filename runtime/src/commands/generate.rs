@@ -1,7 +1,6 @@
 //! `xreport generate`.
 
 use std::collections::HashMap;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -10,24 +9,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::ensure;
 use clap::{Args, CommandFactory};
-use indicatif::{ProgressBar, ProgressStyle};
 use xreport_models::bundle::Bundle;
-use xreport_runtime::batch::{Job, Places, Settings, Shard};
+use xreport_runtime::arguments::is_stdout;
+use xreport_runtime::batch::{Counts, Job, Places, Settings, Shard};
+use xreport_runtime::console;
 use xreport_runtime::decoding::{GuessCounts, Guessing};
 use xreport_runtime::device::Device;
 use xreport_runtime::drafting::Drafter;
-use xreport_runtime::generate::{RunOptions, Task, Worker, generate};
+use xreport_runtime::generate::{Finished, RunOptions, Task, Worker, generate};
 use xreport_runtime::inputs::{self, Inputs};
 use xreport_runtime::output::Format;
 
 use super::ahead::AheadArguments;
 use super::drafting::{DraftingArguments, SettleArguments, tell_fallback};
-use super::{exit, stop, watch};
+use super::{exit, rows_to_stdout, stop, watch};
 
 /// Where input images are expected when none is named.
 const INPUT_IMAGES: &str = "generation/input_images";
 /// Where reports go when no place is named.
 const REPORTS: &str = "generation/reports";
+/// The progress bar of a run.
+pub const BAR: &str = "{bar:40} {pos}/{len} reports, {per_sec}, {eta} left";
 
 /// Arguments that change no row. A run goes on from an earlier one's ledger only where all others are the same, so a
 /// new option counts until it is named here.
@@ -56,14 +58,15 @@ const CHANGE_NO_ROW: [&str; 13] = [
 pub struct Generate {
     /// Images, folders (searched whole) or CSV files with a column of paths [default: generation/input_images]
     pub inputs: Vec<PathBuf>,
-    /// Where the results go: a folder for txt, a file for csv and jsonl
+    /// Where the results go: a folder for txt, a file for csv and jsonl. `-` prints the rows, csv or jsonl, to stdout as they
+    /// come, in the order of the inputs: without a ledger, so that nothing is gone on with
     #[arg(long, value_name = "PATH", default_value = REPORTS)]
     out: PathBuf,
-    /// txt, csv or jsonl [default: by the extension of --out, else txt]
+    /// txt, csv or jsonl [default: by the extension of --out, else txt, or csv on stdout]
     #[arg(long)]
-    format: Option<Format>,
+    pub format: Option<Format>,
     #[command(flatten)]
-    drafting: DraftingArguments,
+    pub drafting: DraftingArguments,
     /// Add the drafts' WordPiece ids and their log-probabilities to each row
     #[arg(long)]
     token_ids: bool,
@@ -122,16 +125,30 @@ impl Generate {
         if self.inputs.is_empty() {
             self.inputs.push(INPUT_IMAGES.into());
         }
+        let on_stdout = self.is_on_stdout().then(|| rows_to_stdout::format(&self)).transpose()?;
         let format = self.format.unwrap_or_else(|| Format::of_path(&self.out));
         let places = Places { out: self.out.clone(), format, shard: self.shard()? };
         let found = if self.watch { watch::first_look(&self.inputs)? } else { inputs::collect(&self.inputs)? };
         if found.is_empty() && !self.watch {
-            eprintln!("no image found in {} ({} other files)", listed(&self.inputs), found.others);
+            console::info(format_args!("no image found in {} ({} other files)", listed(&self.inputs), found.others));
             return Ok(ExitCode::from(exit::SOME_FAILED));
         }
         let stop = stop::flag()?;
+        if let Some(format) = on_stdout {
+            return rows_to_stdout::draft(&self, found, format, &stop);
+        }
         let mut run = self.start(places, found.images.len(), stop)?;
         if self.watch { watch::watch(&self, &mut run, found) } else { self.all(&mut run, found) }
+    }
+
+    /// Whether rows are printed instead of written to a file.
+    fn is_on_stdout(&self) -> bool {
+        is_stdout(&self.out)
+    }
+
+    /// Options that live on what an earlier run has written down, or a later one reads, and whether they are given.
+    pub fn that_need_a_ledger(&self) -> [(&'static str, bool); 3] {
+        [("--shard", self.shard.is_some()), ("--watch", self.watch), ("--fresh", self.fresh)]
     }
 
     fn shard(&self) -> anyhow::Result<Option<Shard>> {
@@ -150,15 +167,18 @@ impl Generate {
         let job = Job::open(places, &settings(drafter), self.fresh)?;
         if job.ledger().unreadable() > 0 {
             let (lines, path) = (job.ledger().unreadable(), job.ledger().path().display());
-            eprintln!("warning: {lines} lines of `{path}` cannot be read: their images are done again");
+            console::warning(format_args!("{lines} lines of `{path}` cannot be read: their images are done again"));
         }
-        let options =
-            RunOptions { batch_size: self.drafting.batch_size, gate: self.drafting.gate(), token_ids: self.token_ids };
-        Ok(Run { workers, job, stop, options })
+        Ok(Run { workers, job, stop, options: self.options() })
+    }
+
+    /// How a run goes about its work.
+    pub fn options(&self) -> RunOptions {
+        RunOptions { batch_size: self.drafting.batch_size, gate: self.drafting.gate(), token_ids: self.token_ids }
     }
 
     /// Models for all workers. A GPU serves one; a watched folder's few images are done soonest by one.
-    fn workers(&self, bundle: &Bundle, images: usize) -> anyhow::Result<Vec<Worker>> {
+    pub fn workers(&self, bundle: &Bundle, images: usize) -> anyhow::Result<Vec<Worker>> {
         let threads = self.drafting.threads();
         let images = if self.watch { 1 } else { images };
         let (count, each) = Worker::division(images, self.drafting.batch_size, threads);
@@ -205,18 +225,18 @@ impl Generate {
         let tasks = run.job.pending(found, run.workers[0].pool());
         let kept = run.job.counts().kept;
         if kept > 0 {
-            eprintln!("{kept} of {} are done already, {} to do", run.job.counts().inputs, tasks.len());
+            console::info(format_args!(
+                "{kept} of {} are done already, {} to do",
+                run.job.counts().inputs,
+                tasks.len()
+            ));
         }
         run.draft(tasks)?;
         let stopped = run.job.counts().left() > 0;
         if !stopped {
             run.job.finish(&order)?;
         }
-        eprintln!("{}", run.drafter().manifest().notice);
-        eprintln!("{}", self.summary(run, others));
-        if self.guess_ahead {
-            eprintln!("{}", run.guesses());
-        }
+        self.tell_end(&run.workers, run.job.counts(), run.job.shard(), others);
         Ok(match (stopped, run.job.counts().failed) {
             (true, _) => ExitCode::from(exit::STOPPED),
             (false, 0) => ExitCode::SUCCESS,
@@ -224,15 +244,22 @@ impl Generate {
         })
     }
 
+    /// Tells what the drafts say of themselves, and what was done.
+    pub fn tell_end(&self, workers: &[Worker], counts: Counts, shard: Option<Shard>, others: usize) {
+        let drafter = workers[0].drafter();
+        console::info(&drafter.manifest().notice);
+        console::info(self.summary(drafter, counts, shard, others));
+        if self.guess_ahead {
+            console::info(guesses(workers));
+        }
+    }
+
     /// What was done, in counts that add up.
-    pub fn summary(&self, run: &Run, others: usize) -> String {
-        let (counts, drafter) = (run.job.counts(), run.drafter());
+    pub fn summary(&self, drafter: &Drafter, counts: Counts, shard: Option<Shard>, others: usize) -> String {
+        let left = if self.is_on_stdout() { "not reached" } else { "not reached: the same command goes on" };
         let mut text = format!("{} reports drafted, {} failed", counts.done, counts.failed);
-        for (count, what) in [
-            (counts.kept, "done before"),
-            (counts.left(), "not reached: the same command goes on"),
-            (others, "other files passed over"),
-        ] {
+        for (count, what) in [(counts.kept, "done before"), (counts.left(), left), (others, "other files passed over")]
+        {
             if count > 0 {
                 text += &format!(", {count} {what}");
             }
@@ -243,8 +270,9 @@ impl Generate {
             drafter.model().variant(),
             drafter.model().device()
         );
-        match run.job.shard() {
+        match shard {
             Some(shard) => text += &format!("; shard {shard}; when all are done: xreport merge {}", self.out.display()),
+            None if self.is_on_stdout() => text += " -> standard output",
             None => text += &format!(" -> {}", self.out.display()),
         }
         text
@@ -254,32 +282,15 @@ impl Generate {
 impl Run {
     /// Drafts these and writes them down, until the end or Ctrl-C.
     pub fn draft(&mut self, tasks: Vec<Task>) -> anyhow::Result<()> {
-        let bar = progress_bar(tasks.len());
+        let bar = console::progress_bar(tasks.len() as u64, BAR);
         let Self { workers, job, stop, options } = self;
         generate(workers, tasks, *options, stop, &mut |finished| {
-            if finished.row.status != "ok" {
-                bar.suspend(|| eprintln!("failed: {}", finished.row.error));
-            } else if !finished.row.warnings.is_empty() {
-                bar.suspend(|| eprintln!("warning: `{}`: {}", finished.row.id, finished.row.warnings));
-            }
+            tell(finished);
             bar.inc(1);
             job.record(finished)
         })?;
         bar.finish_and_clear();
         Ok(())
-    }
-
-    /// How guessing ahead went.
-    fn guesses(&self) -> String {
-        let mut all = GuessCounts::default();
-        self.workers.iter().for_each(|worker| all += worker.drafter().guesses());
-        let calls = all.verifications + all.steps;
-        format!(
-            "guessed ahead: {} of {} guesses taken, {:.2} tokens a call",
-            all.taken,
-            all.guessed,
-            all.said as f64 / calls.max(1) as f64
-        )
     }
 
     /// The first of the models, which are all alike.
@@ -291,6 +302,31 @@ impl Run {
     pub fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
+}
+
+/// Says why an image was not drafted, or what is to be known of one that was.
+pub fn tell(finished: &Finished) {
+    let row = &finished.row;
+    if row.status != "ok" {
+        console::info(format_args!("failed: {}", row.error));
+    } else if !row.warnings.is_empty() {
+        console::warning(format_args!("`{}`: {}", row.id, row.warnings));
+    }
+}
+
+/// How guessing ahead went.
+fn guesses(workers: &[Worker]) -> String {
+    let mut all = GuessCounts::default();
+    for worker in workers {
+        all += worker.drafter().guesses();
+    }
+    let calls = all.verifications + all.steps;
+    format!(
+        "guessed ahead: {} of {} guesses taken, {:.2} tokens a call",
+        all.taken,
+        all.guessed,
+        all.said as f64 / calls.max(1) as f64
+    )
 }
 
 /// What the rows depend on: the bundle, its variant, and every option that is not known to change nothing.
@@ -314,13 +350,4 @@ fn settings(drafter: &Drafter) -> Settings {
 
 fn listed(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
-}
-
-fn progress_bar(images: usize) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} reports, {per_sec}, {eta} left")
-        .expect("the template is well formed");
-    ProgressBar::new(images as u64).with_style(style)
 }

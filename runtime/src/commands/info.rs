@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use xreport_models::bundle::{Bundle, Manifest};
+use xreport_runtime::console;
 
 /// Say what a bundle is.
 #[derive(Debug, Args)]
@@ -21,9 +22,9 @@ impl Info {
         let bundle = Bundle::load(&self.bundle)?;
         let manifest = bundle.manifest();
         if self.json {
-            println!("{}", serde_json::to_string_pretty(manifest)?);
+            console::print(serde_json::to_string_pretty(manifest)?)?;
         } else {
-            print!("{}", described(manifest));
+            console::print(described(manifest))?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -69,5 +70,5 @@ fn described(manifest: &Manifest) -> String {
         ("metrics", manifest.provenance.metrics.to_string()),
     ];
     let lines: Vec<String> = rows.iter().map(|(label, value)| format!("{label:<15} {value}")).collect();
-    lines.join("\n") + "\n"
+    lines.join("\n")
 }

@@ -8,6 +8,7 @@ mod generate;
 mod info;
 mod merge;
 mod model_path;
+mod rows_to_stdout;
 mod search;
 mod serve;
 mod stop;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
+use xreport_runtime::console;
 
 /// Where xreport-train leaves checkpoints.
 const CHECKPOINTS: &str = "checkpoints";
@@ -16,7 +17,7 @@ pub fn resolve(named: Option<&Path>) -> anyhow::Result<PathBuf> {
         return Ok(path.to_path_buf());
     }
     if let Some(path) = newest_checkpoint(Path::new(CHECKPOINTS)).or_else(own_bundle) {
-        eprintln!("model: `{}` (name another with --model)", path.display());
+        console::info(format_args!("model: `{}` (name another with --model)", path.display()));
         return Ok(path);
     }
     bail!(

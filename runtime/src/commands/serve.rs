@@ -8,6 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use xreport_models::bundle::Bundle;
+use xreport_runtime::arguments::output_path;
+use xreport_runtime::console;
 use xreport_runtime::device::Device;
 use xreport_runtime::drafting::Drafter;
 use xreport_runtime::generate::Worker;
@@ -22,6 +24,8 @@ const PORT: u16 = 8090;
 /// A token that is shorter could be guessed.
 const SHORTEST_TOKEN: usize = 16;
 const MIB: usize = 1024 * 1024;
+/// Each worker holds a model; more than a few gain nothing.
+const MOST_WORKERS: usize = 64;
 
 /// Serve the reading room: a local page on which a physician turns drafts into signed reports.
 ///
@@ -56,10 +60,10 @@ pub struct Serve {
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
     /// Folder of the records [default: xreport in the user's data folder]
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = output_path())]
     records: Option<PathBuf>,
     /// Copy the records into this new file and end; a server may be running meanwhile
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = output_path())]
     back_up: Option<PathBuf>,
     /// Draft what is in this folder and what comes into it
     #[arg(long, value_name = "FOLDER")]
@@ -93,11 +97,16 @@ impl Serve {
         for (name, value) in [("--queue", self.queue), ("--max-upload", self.max_upload)] {
             at_least_one(name, value)?;
         }
+        ensure!(
+            self.workers <= MOST_WORKERS,
+            "--workers: expected 1 to {MOST_WORKERS}, or 0 for as many as are of use, found {}",
+            self.workers
+        );
         ensure!(self.request_time > 0, "--request-time: at least 1 expected, found 0");
         let options = self.options()?;
         if let Some(copy) = &self.back_up {
             Records::back_up(&options.records, copy)?;
-            eprintln!("records copied to `{}`", copy.display());
+            console::info(format_args!("records copied to `{}`", copy.display()));
             return Ok(ExitCode::SUCCESS);
         }
         let bundle = self.drafting.bundle()?;
@@ -106,10 +115,10 @@ impl Serve {
         let (open, notice) = (self.open, bundle.manifest().notice.clone());
         server::serve(&bundle, drafters, options, &stop, |address| {
             let page = format!("http://{address}/");
-            eprintln!("{notice}");
-            eprintln!("reading room: {page} (Ctrl-C ends it)");
+            console::info(&notice);
+            console::info(format_args!("reading room: {page} (Ctrl-C ends it)"));
             if open && let Err(error) = server::open_in_browser(&page) {
-                eprintln!("warning: no browser could be started: {error}");
+                console::warning(format_args!("no browser could be started: {error}"));
             }
         })?;
         Ok(ExitCode::SUCCESS)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
+use xreport_runtime::console;
 
 /// What a shell gives for a program that Ctrl-C ended.
 const ENDED_AT_ONCE: i32 = 130;
@@ -16,7 +17,7 @@ pub fn flag() -> anyhow::Result<Arc<AtomicBool>> {
         if handler.swap(true, Ordering::Relaxed) {
             std::process::exit(ENDED_AT_ONCE);
         }
-        eprintln!("\nfinishing the images at work; Ctrl-C again stops at once");
+        console::info("\nfinishing the images at work; Ctrl-C again stops at once");
     })
     .context("cannot listen for Ctrl-C")?;
     Ok(flag)

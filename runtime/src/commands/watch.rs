@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use xreport_runtime::batch::{Complaints, Look, Settling};
+use xreport_runtime::console;
 use xreport_runtime::generate::Task;
 use xreport_runtime::inputs::{self, InputError, Inputs};
 
@@ -32,14 +33,14 @@ pub fn watch(command: &Generate, run: &mut Run, found: Inputs) -> anyhow::Result
     let quiet = command.settle.quiet()?;
     let mut watch = Watch { settling: Settling::new(quiet), complaints: Complaints::default(), unread: HashMap::new() };
     let mut found = Some(found);
-    eprintln!("watching; Ctrl-C or SIGTERM ends it");
+    console::info("watching; Ctrl-C or SIGTERM ends it");
     while !run.stopped() {
         let started = Instant::now();
         // The first look was made before the model was loaded.
         let found = found.take().unwrap_or_else(|| inputs::find(&command.inputs));
         // A share may be away for a while, a folder closed: the rest goes on.
         for problem in watch.complaints.news(found.unreadable.iter().map(ToString::to_string)) {
-            eprintln!("warning: {problem}; looking again until it is there");
+            console::warning(format_args!("{problem}; looking again until it is there"));
         }
         let mut tasks = watch.settled(run, found);
         run.job.add(&mut tasks);
@@ -53,7 +54,7 @@ pub fn watch(command: &Generate, run: &mut Run, found: Inputs) -> anyhow::Result
         pause(run, (quiet / 4).max(SHORTEST_PAUSE).max(looked * PAUSE_FOR_A_LOOK));
     }
     run.job.publish()?;
-    eprintln!("{}", command.summary(run, 0));
+    console::info(command.summary(run.drafter(), run.job.counts(), None, 0));
     Ok(if run.job.counts().failed > 0 { ExitCode::from(exit::SOME_FAILED) } else { ExitCode::SUCCESS })
 }
 

@@ -1,6 +1,7 @@
 //! Result rows and the forms in which they are written.
 
 mod stored;
+mod stream;
 mod table;
 mod text_files;
 
@@ -13,6 +14,7 @@ use thiserror::Error;
 use xreport_models::atomic::AtomicError;
 
 pub use stored::StoredRow;
+pub use stream::RowStream;
 pub use table::write_table;
 pub use text_files::TextFiles;
 

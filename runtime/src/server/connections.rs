@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 
 use super::patience::Patient;
+use crate::console;
 
 /// Connections at a time; further ones wait.
 const MOST: usize = 256;
@@ -87,7 +88,8 @@ pub async fn serve(
         let _ = finished.await;
     };
     if tokio::time::timeout(FAREWELL, all).await.is_err() {
-        eprintln!("warning: not everything that was under way could be finished in {} seconds", FAREWELL.as_secs());
+        let seconds = FAREWELL.as_secs();
+        console::warning(format_args!("not everything that was under way could be finished in {seconds} seconds"));
     }
 }
 

@@ -9,6 +9,7 @@ use xreport_models::bundle::Bundle;
 use xreport_models::image::{Gate, GateMode, Views};
 
 use super::problem::Problem;
+use crate::console;
 use crate::evidence::{Evidence, EvidenceModel};
 use crate::rows::DraftedRow;
 
@@ -63,6 +64,6 @@ fn gone(message: &str) -> Problem {
 }
 
 fn failed(error: &dyn std::error::Error) -> Problem {
-    eprintln!("error: where a draft looked cannot be told: {error}");
+    console::error(format_args!("where a draft looked cannot be told: {error}"));
     Problem::internal()
 }

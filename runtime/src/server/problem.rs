@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::records::RecordsError;
+use crate::console;
 
 /// Body of every answer that is not what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -78,7 +79,7 @@ impl From<RecordsError> for Problem {
             return Self::conflict(format!("{error}\nhint: read the study again and decide on what it says now"));
         }
         // SQLite quotes no values.
-        eprintln!("error: {error}");
+        console::error(&error);
         Self::internal()
     }
 }

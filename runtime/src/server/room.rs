@@ -22,6 +22,7 @@ use super::problem::Problem;
 use super::records::{self, Drafted, Event, Records, RecordsError, StudyRecord};
 use super::words::BundleWords;
 use super::{ServeError, ServeOptions, hex, random_id};
+use crate::console;
 use crate::drafting::{Draft, Drafter};
 use crate::evidence::Evidence;
 use crate::rows::{DraftedRow, rows_of};
@@ -203,7 +204,7 @@ impl Room {
     pub async fn hold(self: &Arc<Self>, sha256: &str, file: Arc<[u8]>) -> Result<(), Problem> {
         let (room, sha256) = (Arc::clone(self), sha256.to_owned());
         in_background(move || room.images.put(&sha256, file)).await?.map_err(|error| {
-            eprintln!("error: an image cannot be kept: {error}");
+            console::error(format_args!("an image cannot be kept: {error}"));
             Problem::internal()
         })
     }
@@ -285,7 +286,7 @@ impl Room {
         if self.records.studies_of_image(&study.image_sha256)? == 0
             && let Err(error) = self.images.forget(&study.image_sha256)
         {
-            eprintln!("error: the image of a purged study cannot be deleted: {error}");
+            console::error(format_args!("the image of a purged study cannot be deleted: {error}"));
         }
         Ok(purged)
     }
@@ -333,8 +334,8 @@ pub async fn purge_now_and_then(room: Arc<Room>) {
         let purged = tokio::task::spawn_blocking(move || purge_older(&room, days)).await;
         match purged {
             Ok(Ok(0)) | Err(_) => {}
-            Ok(Ok(count)) => eprintln!("{count} records older than {days} days purged"),
-            Ok(Err(error)) => eprintln!("error: {error}"),
+            Ok(Ok(count)) => console::info(format_args!("{count} records older than {days} days purged")),
+            Ok(Err(error)) => console::error(&error),
         }
         tokio::time::sleep(PURGE_PAUSE).await;
     }
@@ -370,7 +371,7 @@ impl Recorder {
                     drafts.push((study, self.drafted(&draft, concerns), progress, place));
                 }
                 Err(problem) => {
-                    eprintln!("error: a study could not be drafted: {problem}");
+                    console::error(format_args!("a study could not be drafted: {problem}"));
                     self.metrics.failed.add(1);
                     progress.send_replace(Progress::Failed(problem));
                 }
@@ -381,7 +382,7 @@ impl Recorder {
         let written: Vec<_> = drafts.iter().map(|(study, event, ..)| (study, event)).collect();
         let outcome = self.records.begin_all(&written);
         if let Err(error) = &outcome {
-            eprintln!("error: drafts cannot be recorded: {error}");
+            console::error(format_args!("drafts cannot be recorded: {error}"));
         }
         for (study, _, progress, place) in drafts {
             if outcome.is_ok() {

@@ -15,6 +15,7 @@ use super::problem::Problem;
 use super::records::RecordsError;
 use super::room::{Room, in_background};
 use crate::batch::{Complaints, Look, Settling};
+use crate::console;
 use crate::inputs::{self, InputError};
 
 /// Between two looks, at least.
@@ -65,7 +66,7 @@ pub async fn watch(room: Arc<Room>, watched: Watched) {
         for (name, problem) in unreadable {
             match name {
                 Some(name) => room.refuse(name, problem),
-                None => eprintln!("warning: watched folder: {problem}; looking again until it is there"),
+                None => console::warning(format_args!("watched folder: {problem}; looking again until it is there")),
             }
         }
         let pause = (watch.watched.quiet / 4).max(SHORTEST_PAUSE).max(started.elapsed() * PAUSE_FOR_A_LOOK);

@@ -3,9 +3,11 @@
 //! One binary, so that the one trained model that most tests look at is trained once ([`trained`]).
 #![allow(clippy::unwrap_used, reason = "a test whose scene cannot be set has failed")]
 
+mod arguments;
 mod bad_input;
 mod batch;
 mod checkpoint;
+mod closed_output;
 mod dicom;
 #[path = "../../../models/src/image/dicom/samples.rs"]
 #[allow(dead_code, reason = "shared with the unit tests of `models`, which use the rest")]

@@ -1,6 +1,7 @@
 //! `cargo xtask`: the set-up helper. Fetches the native libraries, runs the test suite, the
 //! demo and the long proofs.
 #![warn(missing_docs)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool: it may end when nobody listens")]
 
 mod browser_checks;
 mod cache;

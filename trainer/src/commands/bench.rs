@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use xreport_runtime::console;
 use xreport_trainer::training::bench::{Measured, Pipeline, measure, measure_pipeline, peak_bytes};
 
 use super::settings::SettingsSource;
@@ -45,12 +46,14 @@ impl Bench {
                 "images": images, "decoded": decoded, "open_seconds": open_seconds, "open_bytes": open_bytes,
                 "images_per_second": images_per_second,
             });
-            println!("{report}");
+            console::print(report)?;
         } else {
             let memory =
                 open_bytes.map_or_else(String::new, |bytes| format!(", {:.1} MB of memory", bytes as f64 / 1e6));
-            println!("{images} images opened in {open_seconds:.2} s, {decoded} of them decoded{memory}");
-            println!("{images_per_second:.0} images/s in training batches");
+            console::print(format_args!(
+                "{images} images opened in {open_seconds:.2} s, {decoded} of them decoded{memory}"
+            ))?;
+            console::print(format_args!("{images_per_second:.0} images/s in training batches"))?;
         }
         Ok(())
     }
@@ -67,22 +70,26 @@ impl Bench {
                 "model_flops_per_second": flops, "best_matrix_product_flops_per_second": best_flops,
                 "peak_bytes": peak_bytes(),
             });
-            println!("{report}");
-            return Ok(());
+            return Ok(console::print(report)?);
         }
-        println!("{parameters} parameters, batch {batch_size}");
-        println!("{images_per_second:.2} images/s, {:.0} ms per step (median)", seconds * 1e3);
-        match parts.map(|parts| parts.map(|seconds| seconds * 1e3)) {
-            Some([forward, backward, update]) => {
-                println!("forward {forward:.0} ms, backward {backward:.0} ms, clip and update {update:.0} ms");
+        Ok(console::print_with(|out| {
+            writeln!(out, "{parameters} parameters, batch {batch_size}")?;
+            writeln!(out, "{images_per_second:.2} images/s, {:.0} ms per step (median)", seconds * 1e3)?;
+            match parts.map(|parts| parts.map(|seconds| seconds * 1e3)) {
+                Some([forward, backward, update]) => {
+                    writeln!(
+                        out,
+                        "forward {forward:.0} ms, backward {backward:.0} ms, clip and update {update:.0} ms"
+                    )?;
+                }
+                None => writeln!(out, "captured as CUDA graphs")?,
             }
-            None => println!("captured as CUDA graphs"),
-        }
-        println!(
-            "{:.0} GFLOP/s of the model's own arithmetic, {:.0} % of this device's best product of two matrices",
-            flops / 1e9,
-            100.0 * flops / best_flops
-        );
-        Ok(())
+            writeln!(
+                out,
+                "{:.0} GFLOP/s of the model's own arithmetic, {:.0} % of this device's best product of two matrices",
+                flops / 1e9,
+                100.0 * flops / best_flops
+            )
+        })?)
     }
 }

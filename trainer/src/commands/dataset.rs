@@ -1,10 +1,10 @@
 //! `xreport-train dataset`.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
+use xreport_runtime::arguments::output_path;
+use xreport_runtime::console;
 use xreport_trainer::data::{Dataset, contact_sheet};
 use xreport_trainer::phantoms;
 use xreport_trainer::training::augmented;
@@ -43,7 +43,7 @@ impl DatasetCommand {
 #[derive(Debug, Args)]
 pub struct Phantoms {
     /// Folder of the data set; replaced where it holds drawn phantoms and nothing else
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = output_path())]
     out: PathBuf,
     /// Images
     #[arg(long, value_name = "N", default_value_t = 4000)]
@@ -58,22 +58,17 @@ pub struct Phantoms {
 
 impl Phantoms {
     fn run(self) -> anyhow::Result<()> {
-        let bar =
-            if std::io::stderr().is_terminal() { ProgressBar::new(self.samples as u64) } else { ProgressBar::hidden() };
-        let style =
-            ProgressStyle::with_template("drawing {bar:30} {pos}/{len}  {per_sec}").expect("a well-formed template");
-        let bar = bar.with_style(style);
+        let bar = console::progress_bar(self.samples as u64, "drawing {bar:30} {pos}/{len}  {per_sec}");
         let summary =
             phantoms::dataset::write(&self.out, self.samples, self.seed, self.size, &|done| bar.set_position(done))?;
         bar.finish_and_clear();
-        println!(
+        Ok(console::print(format_args!(
             "{} phantoms of {} patients, {} without a finding -> {}",
             summary.samples,
             summary.patients,
             summary.normal,
             self.out.display()
-        );
-        Ok(())
+        ))?)
     }
 }
 
@@ -89,7 +84,7 @@ pub struct Preview {
     #[command(flatten)]
     settings: SettingsSource,
     /// Picture to write, PNG
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = output_path())]
     out: PathBuf,
     /// Studies, spread evenly over the data set
     #[arg(long, value_name = "N", default_value_t = 6)]
@@ -115,7 +110,6 @@ impl Preview {
             }
         }
         contact_sheet(&pictures, &preprocessing, shown.len()).save(&self.out)?;
-        println!("{} studies -> {}", shown.len(), self.out.display());
-        Ok(())
+        Ok(console::print(format_args!("{} studies -> {}", shown.len(), self.out.display()))?)
     }
 }

@@ -1,8 +1,11 @@
 //! `xreport-train evaluate`.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
+use xreport_runtime::arguments::output_path;
+use xreport_runtime::console;
 use xreport_runtime::device::{DeviceRequest, PrecisionRequest};
 use xreport_trainer::evaluation::{EvaluateRequest, Evaluation, Mask, Measured, evaluate};
 
@@ -37,7 +40,7 @@ pub struct Evaluate {
     #[command(flatten)]
     settings: SettingsSource,
     /// Folder of the results
-    #[arg(long, value_name = "DIR", default_value = paths::RESULTS)]
+    #[arg(long, value_name = "DIR", default_value = paths::RESULTS, value_parser = output_path())]
     out: PathBuf,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
@@ -67,26 +70,28 @@ impl Evaluate {
         };
         let evaluation = evaluate(&request)?;
         if self.json {
-            println!("{}", serde_json::to_string(&evaluation)?);
+            console::print(serde_json::to_string(&evaluation)?)?;
         } else {
-            print_table(&evaluation);
+            console::print_with(|out| print_table(out, &evaluation))?;
         }
-        eprintln!("{}\nresults -> {}", evaluation.notice, request.out.join("index.html").display());
+        let page = request.out.join("index.html");
+        console::info(format_args!("{}\nresults -> {}", evaluation.notice, page.display()));
         Ok(())
     }
 }
 
-fn print_table(evaluation: &Evaluation) {
+fn print_table(out: &mut dyn Write, evaluation: &Evaluation) -> io::Result<()> {
     let tokens = &evaluation.tokens;
-    println!("{} studies, {} different reports", evaluation.studies, evaluation.distinct_reports);
-    println!(
+    writeln!(out, "{} studies, {} different reports", evaluation.studies, evaluation.distinct_reports)?;
+    writeln!(
+        out,
         "token accuracy {:.4}, perplexity {:.3}, loss {:.4}; {} reports word for word",
         tokens.accuracy, tokens.perplexity, tokens.loss, evaluation.exact_reports
-    );
-    print_baselines(evaluation);
-    print_statement(evaluation);
-    let Some(results) = &evaluation.observations else { return };
-    println!("\n{:<24} {:>7} {:>10} {:>7} {:>7}", "claims against truth", "F1", "precision", "recall", "side");
+    )?;
+    print_baselines(out, evaluation)?;
+    print_statement(out, evaluation)?;
+    let Some(results) = &evaluation.observations else { return Ok(()) };
+    writeln!(out, "\n{:<24} {:>7} {:>10} {:>7} {:>7}", "claims against truth", "F1", "precision", "recall", "side")?;
     for (name, scores) in [
         ("model", &results.model),
         ("best constant report", &results.best_constant.scores),
@@ -95,25 +100,28 @@ fn print_table(evaluation: &Evaluation) {
     ] {
         let side = scores.laterality.accuracy.map_or_else(|| "-".to_owned(), |share| format!("{share:.3}"));
         let micro = &scores.micro;
-        println!("{name:<24} {:>7.3} {:>10.3} {:>7.3} {side:>7}", micro.f1, micro.precision, micro.recall);
+        writeln!(out, "{name:<24} {:>7.3} {:>10.3} {:>7.3} {side:>7}", micro.f1, micro.precision, micro.recall)?;
     }
-    println!("\n{:<24} {:>7} {:>10} {:>7} {:>7}", "model, by kind", "F1", "precision", "recall", "drawn");
+    writeln!(out, "\n{:<24} {:>7} {:>10} {:>7} {:>7}", "model, by kind", "F1", "precision", "recall", "drawn")?;
     for (kind, rates) in &results.model.by_kind {
-        println!(
+        writeln!(
+            out,
             "{:<24} {:>7.3} {:>10.3} {:>7.3} {:>7}",
             kind.word(),
             rates.f1,
             rates.precision,
             rates.recall,
             rates.support
-        );
+        )?;
     }
+    Ok(())
 }
 
-fn print_statement(evaluation: &Evaluation) {
-    let Some(statement) = &evaluation.statement else { return };
+fn print_statement(out: &mut dyn Write, evaluation: &Evaluation) -> io::Result<()> {
+    let Some(statement) = &evaluation.statement else { return Ok(()) };
     let shown = |found: Option<Measured>| found.map_or_else(|| "-".to_owned(), |found| format!("{:.3}", found.value));
-    println!(
+    writeln!(
+        out,
         "\n{:<28} {:>7} {:>22} {:>22} {:>9} {:>11} {:>11} {:>8} {:>10}",
         format!("\"{}\"", statement.words),
         "studies",
@@ -124,7 +132,7 @@ fn print_statement(evaluation: &Evaluation) {
         "specificity",
         "nearest",
         "most usual"
-    );
+    )?;
     for group in &statement.groups {
         let model = &group.model;
         let with_interval = |found: Option<Measured>| {
@@ -133,7 +141,8 @@ fn print_statement(evaluation: &Evaluation) {
                 |Measured { value, interval }| format!("{value:.3} ({:.3}-{:.3})", interval.low, interval.high),
             )
         };
-        println!(
+        writeln!(
+            out,
             "{:<28} {:>7} {:>22} {:>22} {:>9} {:>11} {:>11} {:>8} {:>10.3}",
             group.name,
             group.studies,
@@ -144,32 +153,34 @@ fn print_statement(evaluation: &Evaluation) {
             shown(model.specificity),
             shown(group.nearest.balanced),
             group.constant.accuracy.value
-        );
+        )?;
     }
+    Ok(())
 }
 
-fn print_baselines(evaluation: &Evaluation) {
+fn print_baselines(out: &mut dyn Write, evaluation: &Evaluation) -> io::Result<()> {
     let baselines = &evaluation.baselines;
-    print!("\n{:<38}", format!("text {}, uncertain as positive", baselines.text));
+    write!(out, "\n{:<38}", format!("text {}, uncertain as positive", baselines.text))?;
     for figure in baselines.systems.first().map_or(&[][..], |model| &model.figures) {
-        print!(" {:>19}", figure.measure.heading());
+        write!(out, " {:>19}", figure.measure.heading())?;
     }
-    println!();
+    writeln!(out)?;
     for system in &baselines.systems {
-        print!("{:<38}", system.name);
+        write!(out, "{:<38}", system.name)?;
         for figure in &system.figures {
-            print!(" {:>19.3}", figure.value);
+            write!(out, " {:>19.3}", figure.value)?;
         }
-        println!();
+        writeln!(out)?;
     }
     for said in &baselines.verdict {
-        println!("{}", said.sentence);
+        writeln!(out, "{}", said.sentence)?;
     }
-    println!("baselines from {}", baselines.training);
+    writeln!(out, "baselines from {}", baselines.training)?;
     let calibration = &evaluation.calibration;
     let area = calibration.area.map_or_else(|| "-".to_owned(), |area| format!("{area:.3}"));
-    println!(
+    writeln!(
+        out,
         "confidence {:.3}, right {:.3}, area {area}, calibration error {:.3}",
         calibration.confidence, calibration.right, calibration.error
-    );
+    )
 }

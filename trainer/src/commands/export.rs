@@ -1,11 +1,14 @@
 //! `xreport-train export`.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
 use xreport_models::bundle::{Agreement, Precision};
-use xreport_trainer::export::{ExportOptions, export_checkpoint};
+use xreport_runtime::arguments::output_path;
+use xreport_runtime::console;
+use xreport_trainer::export::{ExportOptions, Verified, export_checkpoint};
 
 use super::paths;
 
@@ -15,7 +18,7 @@ pub struct Export {
     /// Folder of the checkpoint [default: the newest in checkpoints/]
     checkpoint: Option<PathBuf>,
     /// Folder of the bundle
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = output_path())]
     out: PathBuf,
     /// Images whose greedy text is compared with libtorch's full recomputation, at most the 200 beside the checkpoint
     #[arg(long, value_name = "N", default_value_t = 64)]
@@ -44,36 +47,42 @@ impl Export {
         let card_notes = self.card_notes.map(read).transpose()?;
         let options = ExportOptions { texts: self.texts, precisions, ngrams: self.ngrams, card_notes };
         let (manifest, verified) = export_checkpoint(&checkpoint, &self.out, &options)?;
-        println!("bundle `{}` ({}) -> {}", manifest.name, manifest.id, self.out.display());
-        for (variant, agreement) in &verified.agreements {
-            println!("{}", described(variant, agreement));
-        }
-        for (variant, counts) in &verified.guesses {
-            let calls = (counts.verifications + counts.steps).max(1);
-            println!(
-                "{variant:<15} guesses {} tokens ahead, {} right; {:.2} tokens per call, texts unchanged",
-                counts.guessed,
-                counts.taken,
-                counts.said as f64 / calls as f64
-            );
-        }
-        if let Some(difference) = verified.largest_share_difference {
-            println!("evidence        where a text looks agrees: shares of attention within {difference:.2e}");
-        }
-        if verified.variants.is_empty() {
-            return Ok(());
-        }
-        println!(
-            "checked against libtorch: {} reports, {} steps, logits within {:.2e}, {} greedy texts equal, {} part at a tie; variants {}",
-            verified.reports,
-            verified.steps,
-            verified.largest_logit_difference,
-            verified.texts * verified.variants.len() - verified.ties,
-            verified.ties,
-            verified.variants.join(", ")
-        );
-        Ok(())
+        console::print(format_args!("bundle `{}` ({}) -> {}", manifest.name, manifest.id, self.out.display()))?;
+        Ok(console::print_with(|out| print_checks(out, &verified))?)
     }
+}
+
+/// How the bundle's variants agree with libtorch.
+fn print_checks(out: &mut dyn Write, verified: &Verified) -> io::Result<()> {
+    for (variant, agreement) in &verified.agreements {
+        writeln!(out, "{}", described(variant, agreement))?;
+    }
+    for (variant, counts) in &verified.guesses {
+        let calls = (counts.verifications + counts.steps).max(1);
+        writeln!(
+            out,
+            "{variant:<15} guesses {} tokens ahead, {} right; {:.2} tokens per call, texts unchanged",
+            counts.guessed,
+            counts.taken,
+            counts.said as f64 / calls as f64
+        )?;
+    }
+    if let Some(difference) = verified.largest_share_difference {
+        writeln!(out, "evidence        where a text looks agrees: shares of attention within {difference:.2e}")?;
+    }
+    if verified.variants.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "checked against libtorch: {} reports, {} steps, logits within {:.2e}, {} greedy texts equal, {} part at a tie; variants {}",
+        verified.reports,
+        verified.steps,
+        verified.largest_logit_difference,
+        verified.texts * verified.variants.len() - verified.ties,
+        verified.ties,
+        verified.variants.join(", ")
+    )
 }
 
 /// One line on how a variant agrees with libtorch.

@@ -1,10 +1,10 @@
 //! `xreport-train dataset import`.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
+use xreport_runtime::arguments::output_path;
+use xreport_runtime::console;
 use xreport_trainer::import::open_i::Marks;
 use xreport_trainer::import::{
     self, HoldOut, ImportError, Placement, Report, Sections, SplitBy, Target, Views, mimic_cxr,
@@ -47,7 +47,7 @@ impl Import {
 #[derive(Debug, Args)]
 struct Destination {
     /// Data folder to write: new, empty, or one that an earlier run of this import left unfinished
-    #[arg(long, value_name = "DIR", default_value = paths::DATA)]
+    #[arg(long, value_name = "DIR", default_value = paths::DATA, value_parser = output_path())]
     out: PathBuf,
     /// How images get there
     #[arg(long, value_enum, default_value_t = Placement::Auto)]
@@ -60,9 +60,7 @@ struct Destination {
 impl Destination {
     /// Runs an import with a progress bar, and prints what it did.
     fn import(self, run: impl FnOnce(&Target<'_>) -> Result<Report, ImportError>) -> anyhow::Result<()> {
-        let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
-        let style = ProgressStyle::with_template("importing {bar:30} {percent}%  {msg} rows  {elapsed}");
-        bar.set_style(style.expect("a well-formed template"));
+        let bar = console::progress_bar(0, "importing {bar:30} {percent}%  {msg} rows  {elapsed}");
         let placement = (!self.without_images).then_some(self.place);
         let progress = |progress: import::Progress| {
             if !bar.is_hidden() {
@@ -76,13 +74,12 @@ impl Destination {
         let report = report?;
         let remarks = report.remarks();
         if !remarks.is_empty() {
-            eprintln!("{remarks}");
+            console::info(remarks);
         }
         if !report.left_out.is_empty() {
-            eprintln!("each of them -> {}", self.out.join(import::LEFT_OUT_FILE).display());
+            console::info(format_args!("each of them -> {}", self.out.join(import::LEFT_OUT_FILE).display()));
         }
-        println!("{} -> {}", report.summary(), self.out.display());
-        Ok(())
+        Ok(console::print(format_args!("{} -> {}", report.summary(), self.out.display()))?)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use xreport_runtime::console;
 
 /// Data set.
 pub const DATA: &str = "dataset";
@@ -31,6 +32,6 @@ pub fn newest_checkpoint() -> anyhow::Result<PathBuf> {
         .with_context(|| {
             format!("no checkpoint in `{CHECKPOINTS}/`\nhint: name one, or make one with `xreport-train train`")
         })?;
-    eprintln!("checkpoint: `{}`", newest.display());
+    console::info(format_args!("checkpoint: `{}`", newest.display()));
     Ok(newest)
 }

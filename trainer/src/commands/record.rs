@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use xreport_runtime::arguments::output_path;
 use xreport_trainer::training::record::record;
 
 /// Record batches and losses of a checkpoint's next steps on random data.
@@ -14,7 +15,7 @@ pub struct Record {
     #[arg(long, value_name = "N", default_value_t = 20)]
     steps: usize,
     /// The file to write
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = output_path())]
     out: PathBuf,
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use xreport_runtime::arguments::output_path;
 use xreport_trainer::training::{ResumeRequest, TrainRequest, initialise, resume, train};
 
 use super::paths;
@@ -20,7 +21,7 @@ pub struct Train {
     #[command(flatten)]
     settings: SettingsSource,
     /// Folder of the checkpoint [default: checkpoints/XREPORT-<time>]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = output_path())]
     out: Option<PathBuf>,
     /// Stop after that many epochs as if interrupted; `resume` goes on
     #[arg(long, value_name = "N")]
@@ -75,7 +76,7 @@ pub struct Init {
     #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(5..=29_000))]
     vocabulary: u64,
     /// Folder of the checkpoint
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = output_path())]
     out: PathBuf,
 }
 

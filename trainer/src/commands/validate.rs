@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use xreport_runtime::arguments::output_path;
+use xreport_runtime::console;
 use xreport_trainer::validate::findings::Gravity;
 use xreport_trainer::validate::{ValidateRequest, validate};
 
@@ -26,7 +28,7 @@ pub struct Validate {
     #[command(flatten)]
     settings: SettingsSource,
     /// Folder for validation.html, validation.json and validation.csv
-    #[arg(long, value_name = "DIR", default_value = paths::RESULTS)]
+    #[arg(long, value_name = "DIR", default_value = paths::RESULTS, value_parser = output_path())]
     out: PathBuf,
     /// Print everything that was found as one JSON object
     #[arg(long)]
@@ -48,16 +50,15 @@ impl Validate {
             ValidateRequest { data: self.data, csv: self.csv, settings: self.settings.read()?, out: self.out };
         let validation = validate(&request)?;
         if self.json {
-            println!("{}", serde_json::to_string(&validation)?);
+            console::print(serde_json::to_string(&validation)?)?;
         } else {
             let mut findings: Vec<_> = validation.findings.iter().collect();
             findings.sort_by_key(|finding| finding.gravity);
-            for finding in findings {
-                println!("{:<8} {}", word(finding.gravity), finding.found);
-            }
+            let lines = findings.iter().map(|finding| format!("{:<8} {}\n", word(finding.gravity), finding.found));
+            console::print_bytes(lines.collect::<String>().as_bytes())?;
         }
         let page = out.join("validation.html");
-        eprintln!("page -> {}", page.display());
+        console::info(format_args!("page -> {}", page.display()));
         let errors: Vec<&str> = validation
             .findings
             .iter()

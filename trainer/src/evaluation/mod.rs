@@ -14,16 +14,15 @@ mod tables;
 mod teacher_forced;
 mod training_reports;
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use serde::Serialize;
 use xreport_models::atomic::write_file;
 use xreport_models::bundle::{Bundle, Precision, VariantRequest};
+use xreport_runtime::console;
 use xreport_runtime::device::DeviceRequest;
 use xreport_runtime::drafting::{Draft, Drafter};
 use xreport_runtime::model::SessionOptions;
@@ -144,7 +143,7 @@ pub fn evaluate(request: &EvaluateRequest) -> anyhow::Result<Evaluation> {
     let images: Vec<&[u8]> =
         (0..loaded.images.len()).map(|index| loaded.images.get(index)).collect::<Result<_, _>>()?;
 
-    let bar = progress_bar(images.len() as u64);
+    let bar = console::progress_bar(images.len() as u64, "drafting {bar:30} {pos}/{len}  {per_sec}");
     let started = Instant::now();
     let mut drafts = Vec::with_capacity(images.len());
     for chunk in images.chunks(batch) {
@@ -211,7 +210,7 @@ fn load(
     bundle: &Bundle,
     settings: &Settings,
 ) -> anyhow::Result<data::Loaded> {
-    eprintln!("{}", dataset.summary());
+    console::info(dataset.summary());
     let draw = Draw {
         sample: settings.evaluation.sample_size,
         held_out: settings.evaluation.validation_size,
@@ -219,7 +218,7 @@ fn load(
     };
     let (part, candidates) = candidates(&dataset.studies);
     if let Some(part) = part {
-        eprintln!("the table's `split` column: {} {part} studies are evaluated", candidates.len());
+        console::info(format_args!("the table's `split` column: {} {part} studies are evaluated", candidates.len()));
     }
     let mut chosen = draw_held_out(&dataset.studies, &candidates, draw);
     chosen.sort_unstable();
@@ -235,10 +234,10 @@ fn load(
         loaded.images = mask::covered(&loaded.images, mask)?;
     }
     if !loaded.problems.is_empty() {
-        eprintln!("{}", data::summary(&loaded.problems));
+        console::info(data::summary(&loaded.problems));
     }
     if let Some(counts) = data::gate_summary(&loaded) {
-        eprintln!("{counts}");
+        console::info(counts);
     }
     ensure!(!loaded.studies.is_empty(), "no study of `{}` has a readable image", request.data.display());
     Ok(loaded)
@@ -321,15 +320,6 @@ fn calibrated(
         "the report states the same of the 14 observations as its reference, uncertain as positive"
     };
     Ok(calibration::calibration(&reports, means))
-}
-
-fn progress_bar(images: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style =
-        ProgressStyle::with_template("drafting {bar:30} {pos}/{len}  {per_sec}").expect("a well-formed template");
-    ProgressBar::new(images).with_style(style)
 }
 
 /// Writes a JSON file of the results.

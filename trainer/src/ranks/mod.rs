@@ -16,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tch::Tensor;
+use xreport_runtime::console;
 
 use crate::native::{self, SumOver};
 
@@ -30,7 +31,7 @@ static SILENT: AtomicBool = AtomicBool::new(false);
 /// A line on stderr, from rank 0 alone: the others would only repeat it.
 pub fn say(text: impl std::fmt::Display) {
     if !SILENT.load(Ordering::Relaxed) {
-        eprintln!("{text}");
+        console::info(text);
     }
 }
 

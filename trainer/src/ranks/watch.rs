@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use xreport_runtime::console;
+
 use super::error::RanksError;
 use super::launch::Launch;
 use crate::native::Store;
@@ -175,7 +177,8 @@ impl Watcher {
         if self.shared.on_device.load(Ordering::Relaxed) && since.elapsed() > HANGS {
             let trouble = lock(&self.shared.trouble).clone();
             let trouble = trouble.map_or_else(String::new, |trouble| trouble.to_string());
-            eprintln!("error: rank {}: {trouble}\n  the GPU waits for it in vain: this process ends", self.launch.rank);
+            let rank = self.launch.rank;
+            console::error(format_args!("rank {rank}: {trouble}\n  the GPU waits for it in vain: this process ends"));
             std::process::exit(2);
         }
     }

@@ -1,6 +1,7 @@
 //! The table of keys: what each may hold. Everything that checks, explains or lists settings reads it.
 
 use serde_json::Value;
+use xreport_runtime::arguments::MOST_THREADS;
 
 use super::values::{DeviceRequest, SampleSize};
 
@@ -111,7 +112,7 @@ keys! {
         SAMPLE_REPORTS: Kind::Whole { min: 0, max: 64 },
         XLA_STATE: Kind::Switch,
         ML_DEVICE: Kind::Device,
-        NUM_PROCESSORS: Kind::Whole { min: 0, max: 1024 },
+        NUM_PROCESSORS: Kind::Whole { min: 0, max: MOST_THREADS as u64 },
         SEED: Kind::Whole { min: 0, max: SEED_MAX },
         EARLY_STOPPING_PATIENCE: Kind::Whole { min: 0, max: 1_000_000 },
         SAVE_EVERY_STEPS: Kind::Whole { min: 0, max: 1_000_000_000 },

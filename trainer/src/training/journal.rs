@@ -1,13 +1,14 @@
 //! What a run says while it trains: progress bar, `metrics.jsonl`, TensorBoard, and at the end the curve.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use xreport_models::atomic::write_file;
+use xreport_runtime::console;
 
 use super::checkpoint::EpochRecord;
 use super::sample_reports::SampleReport;
@@ -85,10 +86,8 @@ impl Journal {
             true if step == 0 => Some(EventWriter::create(&folder.join(TENSORBOARD))?),
             true => Some(EventWriter::resume(&folder.join(TENSORBOARD), step + 1)?),
         };
-        let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
-        let style =
-            ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len}  {msg}").expect("a well-formed template");
-        Ok(Self { folder: folder.to_path_buf(), metrics, events, bar: bar.with_style(style), total })
+        let bar = console::progress_bar(0, "{prefix} {bar:30} {pos}/{len}  {msg}");
+        Ok(Self { folder: folder.to_path_buf(), metrics, events, bar, total })
     }
 
     /// An epoch begins, `done` of its batches trained before.
@@ -144,7 +143,7 @@ impl Journal {
             (Some(loss), Some(accuracy)) => format!("validation loss {loss:.4}  token accuracy {accuracy:.4}"),
             _ => format!("its token accuracy {:.4}, none held out", record.training_accuracy),
         };
-        self.bar.suspend(|| eprintln!("{start}  {end}"));
+        console::info(format_args!("{start}  {end}"));
         Ok(())
     }
 

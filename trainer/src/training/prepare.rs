@@ -1,12 +1,11 @@
 //! From a data set's folder to samples: split, images, tokens, vocabulary.
 
-use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
 use xreport_models::text::{Tokenizer, Vocabulary};
+use xreport_runtime::console;
 
 use super::batches::{Sample, Samples};
 use super::run::Data;
@@ -119,9 +118,7 @@ fn load_images(
         threads: settings.training.threads(),
         caches: data::cache_folders(folder),
     };
-    let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
-    let style = ProgressStyle::with_template("images {bar:30} {pos}/{len}  {per_sec}").expect("a well-formed template");
-    let bar = bar.with_style(style);
+    let bar = console::progress_bar(0, "images {bar:30} {pos}/{len}  {per_sec}");
     let loaded = data::load(studies, &how, &|done, total| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);

@@ -8,6 +8,7 @@ use tch::Kind;
 use xreport_models::atomic::{clear_leftovers, write_file};
 use xreport_models::bundle::DRAFT_NOTICE;
 use xreport_models::text::Vocabulary;
+use xreport_runtime::console;
 
 use super::average::Average;
 use super::captured::Captured;
@@ -174,7 +175,7 @@ pub fn initialise(settings: Settings, vocabulary: usize, out: PathBuf) -> anyhow
     run.save(BEST)?;
     run.saver.finish()?;
     export_checkpoint(&run.folder, &run.folder.join("bundle"), &ExportOptions::default())?;
-    eprintln!("untrained checkpoint written to `{}`", run.folder.display());
+    console::info(format_args!("untrained checkpoint written to `{}`", run.folder.display()));
     Ok(())
 }
 
@@ -280,24 +281,25 @@ fn complete(mut run: Run, data: &Data, stop_after: Option<usize>) -> anyhow::Res
     if run.folder.join(BEST).is_file() {
         let out = run.folder.join("bundle");
         let (manifest, verified) = export_checkpoint(&run.folder, &out, &ExportOptions::default())?;
-        eprintln!(
+        console::info(format_args!(
             "bundle of the best state (step {}) -> {}; checked on {} reports: logits within {:.1e}, {} greedy texts equal",
             manifest.provenance.step,
             out.display(),
             verified.reports,
             verified.largest_logit_difference,
             verified.texts - verified.ties
-        );
+        ));
     }
-    match ending {
-        Ending::Complete => eprintln!("training complete: {} steps in {:.0} s", run.state.step, run.state.seconds),
-        Ending::NoLongerBetter => eprintln!("training ended early: the validation no longer gets better"),
-        Ending::Interrupted => eprintln!(
+    let Run { state, folder, .. } = &run;
+    console::info(match ending {
+        Ending::Complete => format!("training complete: {} steps in {:.0} s", state.step, state.seconds),
+        Ending::NoLongerBetter => "training ended early: the validation no longer gets better".to_owned(),
+        Ending::Interrupted => format!(
             "stopped after {} of {total} steps; go on with:\n  xreport-train resume {}",
-            run.state.step,
-            run.folder.display()
+            state.step,
+            folder.display()
         ),
-    }
+    });
     Ok(())
 }
 

@@ -23,13 +23,13 @@ mod thumbnails;
 pub mod vocabulary;
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
+use xreport_runtime::console;
 
 use crate::data::{Dataset, Draw, Part, Problem, SplitError, Study, Tally, further_columns, split, tallies};
 use crate::settings::{SampleSize, Settings};
@@ -161,7 +161,7 @@ pub fn validate(request: &ValidateRequest) -> anyhow::Result<Validation> {
         .build()
         .with_context(|| format!("cannot start {threads} threads\nhint: set a smaller training.NUM_PROCESSORS"))?;
     let dataset = Dataset::open(&request.data, request.csv.as_deref())?;
-    eprintln!("{}", dataset.summary());
+    console::info(dataset.summary());
     // Before an hour of work, not after.
     std::fs::create_dir_all(&request.out).with_context(|| format!("cannot create `{}`", request.out.display()))?;
     let mut looked = pool.install(|| look(request, &dataset))?;
@@ -264,12 +264,8 @@ fn first_line(error: &SplitError) -> String {
 }
 
 fn progress_bar(what: &'static str, total: usize) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("looking at {msg} {bar:30} {pos}/{len}  {per_sec}  {eta} left")
-        .expect("a well-formed template");
-    ProgressBar::new(total as u64).with_style(style).with_message(what)
+    let template = "looking at {msg} {bar:30} {pos}/{len}  {per_sec}  {eta} left";
+    console::progress_bar(total as u64, template).with_message(what)
 }
 
 #[cfg(test)]
