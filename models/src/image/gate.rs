@@ -3,7 +3,6 @@
 //! A file can be whole and still be the wrong picture: a hip, a lateral view, a series, a black frame. A network drafts a
 //! report on anything, so what is known of a picture is held against what the model was made for.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -158,17 +157,6 @@ impl fmt::Display for Concern {
 /// Several concerns in one line.
 pub fn listed(concerns: &[Concern]) -> String {
     concerns.iter().map(Concern::to_string).collect::<Vec<_>>().join("; ")
-}
-
-/// How many images gave rise to each concern, by its code: `3 body-part, 1 lateral-view`; empty where there are none.
-pub fn counted<'a>(concerns: impl IntoIterator<Item = &'a Concern>) -> String {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for concern in concerns {
-        *counts.entry(concern.code()).or_default() += 1;
-    }
-    let mut counts: Vec<_> = counts.into_iter().collect();
-    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    counts.into_iter().map(|(code, count)| format!("{count} {code}")).collect::<Vec<_>>().join(", ")
 }
 
 /// What is done with a concern.

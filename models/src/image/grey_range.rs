@@ -7,7 +7,7 @@ use super::Raster;
 use super::resize::narrow;
 
 /// Fewest grey levels of 256 between the percentiles. See `models/README.md` for what real radiographs have.
-pub const LEAST_LEVELS: u16 = 48;
+pub const LEAST_LEVELS: u16 = 32;
 /// Smallest share of the range from black to white between the percentiles, in percent.
 pub const LEAST_PERCENT: u8 = 30;
 /// Share of the pixels below the darker percentile, in thousandths; as much above the brighter.

@@ -10,10 +10,10 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 use xreport_models::atomic::write_file_with;
-use xreport_models::image::{Admitted, Concern, Gate, GateMode, ImageError, Preprocessing, Views, gate};
+use xreport_models::image::{Admitted, Concern, Gate, GateMode, ImageError, Preprocessing, Views};
 
 use super::cache::{self, CacheFile, Entry, Stamp};
-use super::problem::Problem;
+use super::problem::{Problem, shown};
 use super::store::ImageStore;
 use super::studies::Study;
 
@@ -38,8 +38,8 @@ pub struct Loaded {
     pub images: ImageStore,
     /// The other studies.
     pub problems: Vec<Problem>,
-    /// What the input gate minds of the images that were loaded: they are counted, not left out.
-    pub concerns: Vec<Concern>,
+    /// What the input gate minds of the images that were loaded, by file: they are counted, not left out.
+    pub concerns: Vec<(String, Concern)>,
     /// How many images were decoded; the others came from the cache.
     pub decoded: usize,
     /// What a user should know of the cache, if anything.
@@ -158,8 +158,8 @@ fn in_one_cache(wanted: &[Wanted]) -> Option<(usize, Vec<u32>)> {
     Some((cache, wanted.iter().map(place).collect::<Option<_>>()?))
 }
 
-fn concerns<'e>(entries: impl Iterator<Item = &'e Entry>) -> Vec<Concern> {
-    entries.flat_map(|entry| entry.concerns.iter().cloned()).collect()
+fn concerns<'e>(entries: impl Iterator<Item = &'e Entry>) -> Vec<(String, Concern)> {
+    entries.flat_map(|entry| entry.concerns.iter().map(|concern| (entry.file.clone(), concern.clone()))).collect()
 }
 
 /// A store in the making.
@@ -316,9 +316,27 @@ pub fn gate_summary(loaded: &Loaded) -> Option<String> {
             "warning: of {} images the input gate minds {}\n  hint: they are used all the same; \
              `xreport generate` refuses such images unless `--gate warn` is given",
             loaded.images.len(),
-            gate::counted(&loaded.concerns)
+            counted(&loaded.concerns)
         )
     })
+}
+
+/// How many images give rise to each concern, by its code and the most frequent first, with the first few of them:
+/// `3 grey-range (a.png, b.png, c.png), 1 lateral-view (d.dcm)`.
+fn counted(concerns: &[(String, Concern)]) -> String {
+    const EXAMPLES: usize = 3;
+    let mut files: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (file, concern) in concerns {
+        files.entry(concern.code()).or_default().push(file);
+    }
+    let mut files: Vec<_> = files.into_iter().collect();
+    files.sort_by_key(|(_, files)| std::cmp::Reverse(files.len()));
+    let shown = |(code, files): (&str, Vec<&str>)| {
+        let examples: Vec<_> = files.iter().take(EXAMPLES).map(|file| shown(file)).collect();
+        let more = if files.len() > EXAMPLES { ", …" } else { "" };
+        format!("{} {code} ({}{more})", files.len(), examples.join(", "))
+    };
+    files.into_iter().map(shown).collect::<Vec<_>>().join(", ")
 }
 
 /// What tells a study's text and pixels from any other: the first 16 hexadecimal digits of their SHA-256, by the id.

@@ -348,3 +348,21 @@ fn the_fingerprint_covers_ids_texts_and_pixels_but_not_the_order() {
     data.write(0, 11);
     assert_ne!(of(&data.load()), original);
 }
+
+#[test]
+fn what_the_input_gate_minds_is_counted_and_shown_from_the_cache_too() {
+    let data = Data::new(&[1; 5]);
+    for at in 0..4 {
+        // A picture of 12 bits in a file of 16: whole, and nearly black.
+        let mut bytes = format!("P5\n{SIDE} {SIDE}\n65535\n").into_bytes();
+        bytes.extend((0..BYTES).flat_map(|place| (place as u16 * 256).to_be_bytes()));
+        data.write_bytes(at, &bytes, 100);
+    }
+    for decoded in [5, 0] {
+        let loaded = data.load();
+        assert_eq!(loaded.decoded, decoded);
+        let told = gate_summary(&loaded).unwrap();
+        assert!(told.contains("of 5 images the input gate minds 4 grey-range (a0.pgm, a1.pgm, a2.pgm, …)"), "{told}");
+        assert!(told.contains("1 constant (a4.pgm)"), "{told}");
+    }
+}

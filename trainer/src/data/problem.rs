@@ -141,7 +141,7 @@ impl RowFault {
 }
 
 /// A name as it may go to a terminal: one line, of bounded length, without control characters.
-fn shown(name: &str) -> String {
+pub(super) fn shown(name: &str) -> String {
     const LONGEST: usize = 120;
     let line: String = name
         .lines()
