@@ -73,6 +73,16 @@ impl Comers for UntilNone<'_> {
 /// Why a prefix cannot be forced.
 #[derive(Debug, Error)]
 pub enum PrefixError {
+    /// It has no token.
+    #[error(
+        "prefix: a text with at least one word or mark expected, found {}\nhint: leave the prefix out, and the model begins its \
+         reports itself",
+        if .prefix.trim().is_empty() { "nothing but white space" } else { "nothing but characters that cannot be seen" }
+    )]
+    NoToken {
+        /// The prefix.
+        prefix: String,
+    },
     /// It has words that the model cannot say.
     #[error(
         "prefix `{prefix}`: the model does not know {}\nhint: its vocabulary holds the words of its training reports alone", .words.join(", ")
@@ -171,6 +181,9 @@ impl Drafter {
         let vocabulary = &self.manifest.vocabulary;
         // The tokenizer frames a text by start and end.
         let ids = ids.get(1..ids.len().saturating_sub(1)).unwrap_or(&[]);
+        if ids.is_empty() {
+            return Err(PrefixError::NoToken { prefix: prefix.to_owned() });
+        }
         let tokens: Vec<u32> = ids.iter().map(|&id| vocabulary.to_model(id)).collect();
         let unknown: Vec<String> = ids
             .iter()

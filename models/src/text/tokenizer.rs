@@ -90,7 +90,7 @@ impl Tokenizer {
         // not bring a program down.
         serde_json::from_slice::<serde::de::IgnoredAny>(json).map_err(|error| malformed(error.to_string()))?;
         let read = std::panic::catch_unwind(|| tokenizers::Tokenizer::from_bytes(json));
-        let inner = read
+        let mut inner = read
             .map_err(|_| malformed("expected a tokenizer's description, found other JSON".into()))?
             .map_err(|error| malformed(error.to_string()))?;
         for (token, expected) in special::ALL {
@@ -99,6 +99,9 @@ impl Tokenizer {
                 return Err(TokenizerError::SpecialToken { token, expected, found });
             }
         }
+        // A text comes from outside: "[SEP]" in it must not end the report there. The file does not hold this switch, so that
+        // it is set for every tokenizer, however old its bundle.
+        inner.set_encode_special_tokens(true);
         Ok(Self { inner })
     }
 
@@ -108,6 +111,9 @@ impl Tokenizer {
     }
 
     /// Token ids of a text, from `[CLS]` to `[SEP]`, not truncated.
+    ///
+    /// The name of a special token within the text is an ordinary word: "[SEP]" becomes `[`, `sep`, `]`. Of the special
+    /// tokens only `[UNK]` can stand between the first and the last id, for a word that the vocabulary cannot spell.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
         let encoding =
             self.inner.encode_fast(text, true).map_err(|e| TokenizerError::Encode { detail: e.to_string() })?;
@@ -116,7 +122,8 @@ impl Tokenizer {
 
     /// The text of token ids, set as a person would write it: see [`detokenize`].
     ///
-    /// Skips `[PAD]`, `[CLS]`, `[SEP]` and `[MASK]`. `[UNK]` and ids beyond the vocabulary show as `[UNK]`.
+    /// Skips `[PAD]`, `[CLS]`, `[SEP]` and `[MASK]`. `[UNK]` and ids beyond the vocabulary show as `[UNK]`, which is a mark
+    /// for the reader: encoded again it is three ordinary tokens.
     pub fn decode(&self, ids: &[u32]) -> String {
         let silent = [special::PAD, special::CLS, special::SEP, special::MASK];
         let pieces: Vec<String> = ids
@@ -185,14 +192,14 @@ fn distilbert(vocabulary: &serde_json::Map<String, Value>) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::path::Path;
 
     use serde::Deserialize;
 
     use super::*;
 
-    pub(super) fn bert() -> Tokenizer {
+    pub(in crate::text) fn bert() -> Tokenizer {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tokenizer/vocab.txt");
         Tokenizer::from_vocab(&std::fs::read_to_string(path).unwrap()).unwrap()
     }
@@ -220,7 +227,29 @@ mod tests {
             assert_eq!(tokenizer.inner.decode(&ids, true).unwrap(), golden.decoded);
             texts += 1;
         }
-        assert_eq!(texts, 314);
+        assert_eq!(texts, 316);
+    }
+
+    #[test]
+    fn special_tokens_in_a_text_are_ordinary_words() {
+        // As it is made, and as a bundle of any age brings it.
+        let made = bert();
+        let read = Tokenizer::from_json(made.to_json().as_bytes()).unwrap();
+        for tokenizer in [made, read] {
+            for (name, id) in special::ALL {
+                for text in [name.to_owned(), name.to_lowercase(), format!("{name}{name}"), format!("clear{name}lungs")]
+                {
+                    let ids = tokenizer.encode(&text).unwrap();
+                    assert_eq!((ids[0], ids[ids.len() - 1]), (special::CLS, special::SEP));
+                    let inner = &ids[1..ids.len() - 1];
+                    assert!(!inner.is_empty() && !inner.contains(&id), "{text}: {ids:?}");
+                    // What is written with these tokens shows them, and is no shorter for it.
+                    assert_eq!(tokenizer.encode(&tokenizer.decode(&ids)).unwrap(), ids, "{text}");
+                }
+            }
+            let whole = tokenizer.encode("Left effusion. [SEP] Small left pleural effusion.").unwrap();
+            assert_eq!(tokenizer.decode(&whole), "Left effusion. [Sep] small left pleural effusion.");
+        }
     }
 
     #[test]
@@ -287,19 +316,13 @@ mod tests {
                 .iter()
                 .filter(|text| {
                     let ids = tokenizer.encode(text).unwrap();
-                    tokenizer.encode(&tokenizer.decode(&ids)).unwrap() != expected(&ids)
+                    // A word that the vocabulary cannot spell shows as a mark, which is no such word any more.
+                    !ids.contains(&special::UNK) && tokenizer.encode(&tokenizer.decode(&ids)).unwrap() != ids
                 })
                 .collect();
             let share = 1.0 - lost.len() as f64 / texts.len() as f64;
             eprintln!("{name}: {} texts, tokens survive in {share:.5}", texts.len());
             assert!(share >= 0.999, "{name}: {lost:#?}");
         }
-    }
-
-    /// Special tokens that a text spells out ("[SEP]") are skipped by design.
-    fn expected(ids: &[u32]) -> Vec<u32> {
-        let silent = [special::PAD, special::CLS, special::SEP, special::MASK];
-        let inner = ids[1..ids.len() - 1].iter().filter(|id| !silent.contains(id));
-        [special::CLS].iter().chain(inner).chain(&[special::SEP]).copied().collect()
     }
 }

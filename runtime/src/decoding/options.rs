@@ -105,8 +105,8 @@ impl DecodingOptions {
         check(
             self.prefix.len() < self.max_tokens,
             "prefix",
-            &format!("fewer than {} tokens", self.max_tokens),
-            self.prefix.len().to_string(),
+            &format!("fewer tokens than the longest report has ({})", self.max_tokens),
+            format!("{}\nhint: shorten the prefix: the model goes on from it, and needs room to", self.prefix.len()),
         )?;
         let penalty = self.length_penalty;
         check(penalty.is_finite(), "length penalty", "a number", penalty.to_string())?;

@@ -21,6 +21,7 @@ pub mod problem;
 pub mod records;
 mod room;
 pub mod study;
+mod upload;
 mod watched;
 mod words;
 

@@ -20,6 +20,7 @@ use super::images::Images;
 use super::metrics::{Metrics, Now};
 use super::problem::Problem;
 use super::records::{self, Drafted, Event, Records, RecordsError, StudyRecord};
+use super::upload::{self, FORM_OVERHEAD, Form};
 use super::words::BundleWords;
 use super::{ServeError, ServeOptions, hex, random_id};
 use crate::console;
@@ -108,13 +109,15 @@ impl Room {
     }
 
     /// Takes an image file: reads it within the limits, shows it to the gate, and puts it into the queue.
-    pub async fn submit(self: &Arc<Self>, name: String, body: Body) -> Result<Pending, Problem> {
+    /// `name`: what the request calls it, where it does.
+    pub async fn submit(self: &Arc<Self>, name: Option<String>, form: Form, body: Body) -> Result<Pending, Problem> {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             self.metrics.turned_away.add(1);
             return Err(Problem::busy(self.retry_after()));
         };
         let upload = self.uploads.acquire().await.map_err(|_| Problem::internal())?;
-        let file = self.read_image(body).await?;
+        let (file, its_name) = self.read_image(form, body).await?;
+        let name = name.or(its_name).unwrap_or_else(|| "image".to_owned());
         let pending = self.take(name, file, place).await?;
         drop(upload);
         Ok(pending)
@@ -157,13 +160,14 @@ impl Room {
         Ok(pending)
     }
 
-    /// A body as an image file, no larger than allowed.
-    pub async fn read_image(&self, body: Body) -> Result<Arc<[u8]>, Problem> {
-        let limit = self.options.limits.upload_bytes;
+    /// A body as an image file, no larger than allowed, with the name that a form gives it.
+    pub async fn read_image(&self, form: Form, body: Body) -> Result<(Arc<[u8]>, Option<String>), Problem> {
+        let file_limit = self.options.limits.upload_bytes;
+        let limit = if form == Form::Plain { file_limit } else { file_limit.saturating_add(FORM_OVERHEAD) };
         let too_large = || {
             Problem::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                format!("file: at most {limit} bytes expected, found more\nhint: --max-upload sets the limit"),
+                format!("file: at most {file_limit} bytes expected, found more\nhint: --max-upload sets the limit"),
             )
         };
         // What is announced need not be read to be refused.
@@ -178,11 +182,25 @@ impl Room {
             }
         })?;
         let bytes = bytes.to_bytes();
-        if bytes.is_empty() {
+        let (file, name) = match form {
+            Form::Plain => (Arc::from(bytes.as_ref()), None),
+            Form::Multipart(boundary) => {
+                in_background(move || {
+                    let part = upload::file_of(&bytes, &boundary)?;
+                    Ok::<_, Problem>((Arc::from(part.content), part.name.as_deref().and_then(upload::shown_name)))
+                })
+                .await??
+            }
+        };
+        let size = <[u8]>::len(&file);
+        if size == 0 {
             return Err(Problem::bad_request("file: an image or DICOM file expected as the body, found nothing"));
         }
-        self.metrics.bytes.add(bytes.len() as u64);
-        Ok(Arc::from(bytes.as_ref()))
+        if size > file_limit {
+            return Err(too_large());
+        }
+        self.metrics.bytes.add(size as u64);
+        Ok((file, name))
     }
 
     /// Hash and model input of a file that the gate lets through.

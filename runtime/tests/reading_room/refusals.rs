@@ -30,6 +30,44 @@ fn foreign_hosts_and_origins_are_refused() {
 }
 
 #[test]
+fn a_form_with_one_file_is_taken_and_other_wrappings_are_named() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let form = |parts: usize| {
+        let part =
+            [&b"--b7\r\nContent-Disposition: form-data; name=\"file\"; filename=\"chest 1.pgm\"\r\n\r\n"[..], &pgm(1)];
+        [part.concat(), b"\r\n".to_vec()].concat().repeat(parts).into_iter().chain(*b"--b7--\r\n").collect::<Vec<u8>>()
+    };
+    let kind = ("Content-Type", "multipart/form-data; boundary=b7");
+    let taken = server.ask("POST", "/api/studies", &[kind], &form(1));
+    assert_eq!(taken.status, 202, "{}", taken.text());
+    assert_eq!(taken.json()["name"], "chest 1.pgm");
+    let study = server.wait_for(taken.json()["id"].as_str().expect("an id"));
+    assert_eq!(study["name"], "chest 1.pgm");
+    // The file in the form is what was drafted: handed in again by itself it is the same.
+    let id = study["id"].as_str().expect("an id").to_owned();
+    assert_eq!(server.ask("PUT", &format!("/api/studies/{id}/image"), &[], &pgm(1)).status, 204);
+    assert_eq!(server.ask("PUT", &format!("/api/studies/{id}/image"), &[kind], &form(1)).status, 204);
+    let cut = form(1).len() - 12;
+    for (kind, body, status, said) in [
+        ("multipart/form-data; boundary=b7", form(2), 400, "found 2 of them"),
+        ("multipart/form-data; boundary=b7", form(1)[..cut].to_vec(), 400, "cut off"),
+        ("multipart/form-data; boundary=b7", pgm(1), 400, "none of the boundaries"),
+        ("multipart/form-data", form(1), 415, "without the boundary"),
+        ("multipart/mixed; boundary=b7", form(1), 415, "found multipart/mixed"),
+        ("application/json", b"{}".to_vec(), 415, "found JSON"),
+    ] {
+        let refused = server.ask("POST", "/api/studies", &[("Content-Type", kind)], &body);
+        assert_eq!(refused.status, status, "{kind}: {}", refused.text());
+        let text = refused.text();
+        assert!(text.contains(said) && text.contains("--data-binary"), "{kind}: {text}");
+    }
+    // What curl says of --data-binary is no reason to refuse it.
+    let plain = [("Content-Type", "application/x-www-form-urlencoded")];
+    assert_eq!(server.ask("POST", "/api/studies", &plain, &pgm(2)).status, 202);
+}
+
+#[test]
 fn every_answer_has_its_guards() {
     let folder = folder();
     let server = Server::start(folder.path(), &[]);

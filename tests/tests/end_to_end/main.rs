@@ -31,6 +31,7 @@ mod search;
 mod settings_live;
 mod settings_problems;
 mod tampering;
+mod texts;
 mod trained;
 mod validate;
 mod variants;

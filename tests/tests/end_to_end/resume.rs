@@ -238,9 +238,38 @@ fn changed_data_is_refused_and_moved_data_is_not() {
     place.write("data/images/s03.png", image);
     fs::rename(place.path("data"), place.path("moved")).unwrap();
     let missing = place.train("resume run").expect_code(2);
-    assert!(missing.stderr.contains("data") && missing.stderr.contains("hint: "), "{missing}");
+    assert!(missing.stderr.contains("the data set of this run is not at `"), "{missing}");
+    assert!(
+        missing.stderr.contains("hint: where it has moved, name its folder: xreport-train resume run --data DIR"),
+        "{missing}"
+    );
+    assert!(!missing.stderr.contains("--csv"), "{missing}");
+    // Something else stands in its place.
+    fs::create_dir(place.path("data")).unwrap();
+    let missing = place.train("resume run").expect_code(2);
+    assert!(
+        missing.stderr.contains("has no `XREPORT_dataset.csv`") && missing.stderr.contains("--data DIR"),
+        "{missing}"
+    );
     place.train("resume run --data moved").expect_code(0);
     assert_eq!(last(&place, "run").number("epoch"), 2);
+}
+
+#[test]
+fn a_table_that_was_named_moves_with_its_folder_or_is_named_again() {
+    let place = Workplace::with_data(8, &[("training.EPOCHS", json!(3))]);
+    fs::rename(place.path("data/XREPORT_dataset.csv"), place.path("data/mine.csv")).unwrap();
+    place
+        .train("train --data data --csv data/mine.csv --settings settings.json --out run --stop-after-epochs 1")
+        .expect_code(0);
+    fs::rename(place.path("data"), place.path("moved")).unwrap();
+    place.train("resume run --data moved").expect_code(0);
+    assert_eq!(last(&place, "run").number("epoch"), 3);
+    fs::rename(place.path("moved/mine.csv"), place.path("elsewhere.csv")).unwrap();
+    let missing = place.train("resume run --epochs 1").expect_code(2);
+    assert!(missing.stderr.contains("mine.csv`") && missing.stderr.contains("resume run --csv FILE"), "{missing}");
+    place.train("resume run --csv elsewhere.csv --epochs 1").expect_code(0);
+    assert_eq!(last(&place, "run").number("epoch"), 4);
 }
 
 #[test]

@@ -27,8 +27,8 @@ pub struct Evaluate {
     /// Data set that the model was trained on, for the baselines [default: the studies of DIR that are not evaluated]
     #[arg(long, value_name = "DIR")]
     training: Option<PathBuf>,
-    /// Words that every report affirms, or denies behind "no", such as "evidence of pneumonia": how well the drafts answer,
-    /// over all studies and by the columns `source`, `view` and `age`
+    /// Words that reports affirm or deny, such as "evidence of pneumonia", or an observation's name: how well the drafts
+    /// answer, over all studies and by the columns `source`, `view` and `age`
     #[arg(long, value_name = "WORDS")]
     statement: Option<String>,
     /// Cover a part of every image, to see whether the score hangs on it

@@ -45,6 +45,9 @@ impl Score {
         let missing = self.missing;
         let request = ScoreRequest { generated: self.generated, references: self.references, treatments, missing };
         let scored = score(&request)?;
+        for remark in &scored.remarks {
+            eprintln!("warning: {remark}");
+        }
         if let Some(path) = &self.per_report {
             write_file(path, &write_per_report(&scored)?)?;
         }

@@ -51,6 +51,9 @@ pub struct Resume {
     /// The data set's folder, where it has moved
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// The data set's CSV, where it was named and has moved
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
     /// Go back to an older state: a file of the checkpoint's folder, as KEEP_LAST keeps them
     #[arg(long, value_name = "FILE")]
     from: Option<String>,
@@ -62,6 +65,7 @@ impl Resume {
             checkpoint: self.checkpoint.map_or_else(paths::newest_checkpoint, Ok)?,
             more_epochs: self.epochs,
             data: self.data,
+            csv: self.csv,
             from: self.from,
         })
     }

@@ -10,6 +10,7 @@ mod images;
 
 #[cfg(test)]
 mod images_tests;
+mod no_text;
 mod preview;
 mod problem;
 mod split;
@@ -22,6 +23,7 @@ mod table_tests;
 pub use cache::folders as cache_folders;
 pub use further::{Further, further_columns};
 pub use images::{LoadError, Loaded, Loading, fingerprint, gate_summary, load, study_digests};
+pub use no_text::{NoText, no_text, text_or_nothing};
 pub use preview::{contact_sheet, png};
 pub use problem::{Problem, RowFault, Tally, summary, tallies};
 pub use split::{Draw, Parts, SplitError, draw_held_out, split};

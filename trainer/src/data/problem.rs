@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use super::no_text::NoText;
+
 /// Why one study was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
@@ -61,8 +63,8 @@ pub enum Problem {
 pub enum RowFault {
     /// The `id` cell is empty.
     EmptyId,
-    /// The `text` cell is empty.
-    EmptyText,
+    /// The `text` cell holds no text.
+    NoText(NoText),
     /// More or fewer cells than the header has.
     Fields {
         /// Cells of the header.
@@ -105,6 +107,7 @@ impl Problem {
             Self::Row { line, fault: RowFault::Fields { expected, found } } => {
                 format!("line {line}: expected {expected} cells, found {found}")
             }
+            Self::Row { line, fault: RowFault::NoText(NoText::Placeholder(word)) } => format!("line {line} ({word})"),
             Self::Row { line, .. } => format!("line {line}"),
             Self::RepeatedId { line, id, first_line } => {
                 format!("line {line}: `{}` is on line {first_line}", shown(id))
@@ -123,7 +126,18 @@ impl RowFault {
     fn kind(self) -> (&'static str, &'static str) {
         match self {
             Self::EmptyId => ("rows have no id", "fill the `id` cell or delete the row"),
-            Self::EmptyText => ("rows have no text", "fill the `text` cell or delete the row"),
+            Self::NoText(NoText::Empty) => ("rows have no text", "fill the `text` cell or delete the row"),
+            Self::NoText(NoText::Blank) => (
+                "rows have a text of nothing but characters that cannot be seen",
+                "fill the `text` cell or delete the row: it looks empty, and the tokenizer finds nothing in it",
+            ),
+            Self::NoText(NoText::Placeholder(_)) => (
+                "rows have a word for a missing value in place of a text",
+                "another program wrote it there: fill the `text` cell or delete the row",
+            ),
+            Self::NoText(NoText::Marks) => {
+                ("rows have a text without a letter or digit", "fill the `text` cell or delete the row")
+            }
             Self::Fields { .. } => (
                 "rows have more or fewer cells than the header",
                 "a text that holds the delimiter stands in double quotes",
@@ -167,6 +181,8 @@ pub struct Tally {
     pub count: usize,
     /// The first few, in few words each.
     pub examples: Vec<String>,
+    /// Whether the examples are line numbers and hardly more, so that many fit into a message.
+    pub by_line: bool,
 }
 
 /// All problems by kind, the most frequent kind first, with the first `examples` of each.
@@ -175,7 +191,8 @@ pub fn tallies(problems: &[Problem], examples: usize) -> Vec<Tally> {
     for problem in problems {
         let Kind { title, hint } = problem.kind();
         let at = tallies.iter().position(|tally| tally.title == title).unwrap_or_else(|| {
-            tallies.push(Tally { title, hint, count: 0, examples: Vec::new() });
+            let by_line = matches!(problem, Problem::Row { fault, .. } if !matches!(fault, RowFault::Fields { .. }));
+            tallies.push(Tally { title, hint, count: 0, examples: Vec::new(), by_line });
             tallies.len() - 1
         });
         tallies[at].count += 1;
@@ -198,12 +215,14 @@ pub fn tallies(problems: &[Problem], examples: usize) -> Vec<Tally> {
 /// ```
 pub fn summary(problems: &[Problem]) -> String {
     const EXAMPLES: usize = 3;
+    const LINES: usize = 20;
     if problems.is_empty() {
         return String::new();
     }
     let mut text = format!("{} studies left out", problems.len());
-    for Tally { title, hint, count, examples } in tallies(problems, EXAMPLES) {
-        let more = match count.saturating_sub(EXAMPLES) {
+    for Tally { title, hint, count, mut examples, by_line } in tallies(problems, LINES) {
+        examples.truncate(if by_line { LINES } else { EXAMPLES });
+        let more = match count.saturating_sub(examples.len()) {
             0 => String::new(),
             more => format!("; and {more} more"),
         };
@@ -220,7 +239,7 @@ mod tests {
     #[test]
     fn problems_are_counted_by_kind_the_largest_first() {
         let missing = |line| Problem::MissingImage { line, id: format!("c_{line}") };
-        let empty = Problem::Row { line: 4, fault: RowFault::EmptyText };
+        let empty = Problem::Row { line: 4, fault: RowFault::NoText(NoText::Empty) };
         let mut problems = vec![empty];
         problems.extend((5..10).map(missing));
         assert_eq!(
@@ -232,6 +251,24 @@ mod tests {
              hint: fill the `text` cell or delete the row"
         );
         assert_eq!(summary(&[]), "");
+    }
+
+    #[test]
+    fn rows_with_a_placeholder_are_named_by_line_and_word() {
+        let nan = |line| Problem::Row { line, fault: RowFault::NoText(NoText::Placeholder("nan")) };
+        let mut problems: Vec<Problem> = (2..7).map(nan).collect();
+        problems.push(Problem::Row { line: 9, fault: RowFault::NoText(NoText::Marks) });
+        assert_eq!(
+            summary(&problems),
+            "6 studies left out\n  \
+             5 rows have a word for a missing value in place of a text: line 2 (nan); line 3 (nan); line 4 (nan); line 5 (nan); \
+             line 6 (nan)\n    \
+             hint: another program wrote it there: fill the `text` cell or delete the row\n  \
+             1 rows have a text without a letter or digit: line 9\n    \
+             hint: fill the `text` cell or delete the row"
+        );
+        let many: Vec<Problem> = (2..40).map(nan).collect();
+        assert!(summary(&many).contains("line 21 (nan); and 18 more"), "{}", summary(&many));
     }
 
     #[test]

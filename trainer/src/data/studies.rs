@@ -227,6 +227,7 @@ fn collect(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::NoText;
     use crate::data::problem::RowFault;
 
     /// A data folder with this table and these (empty) image files.
@@ -277,7 +278,7 @@ mod tests {
         assert_eq!(
             dataset.problems,
             [
-                Problem::Row { line: 6, fault: RowFault::EmptyText },
+                Problem::Row { line: 6, fault: RowFault::NoText(NoText::Empty) },
                 Problem::MissingImage { line: 3, id: "gone".into() },
                 Problem::RepeatedId { line: 4, id: "a.png".into(), first_line: 2 },
                 Problem::AmbiguousImage {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use csv::ByteRecord;
 
+use super::no_text::no_text;
 use super::problem::{Problem, RowFault};
 
 /// The CSV names looked for in a data folder.
@@ -280,8 +281,10 @@ impl Columns {
         if id.is_empty() {
             return Err(RowFault::EmptyId);
         }
-        if text.is_empty() && !self.empty_texts {
-            return Err(RowFault::EmptyText);
+        if !self.empty_texts
+            && let Some(why) = no_text(text)
+        {
+            return Err(RowFault::NoText(why));
         }
         Ok(Row {
             line,

@@ -87,7 +87,7 @@ fn rows_that_cannot_be_used_are_named_by_line_and_the_rest_goes_on() {
         faults(text),
         [
             (2, RowFault::EmptyId),
-            (3, RowFault::EmptyText),
+            (3, RowFault::NoText(NoText::Empty)),
             (4, RowFault::Fields { expected: 3, found: 2 }),
             (5, RowFault::Fields { expected: 3, found: 4 }),
             (6, RowFault::Part),
@@ -154,4 +154,19 @@ fn the_table_is_found_by_name_and_never_guessed_between_two() {
     assert_eq!(locate(data, Some(named)).unwrap(), named);
     std::fs::remove_file(data.join("reports.csv")).unwrap();
     assert_eq!(locate(data, None).unwrap(), data.join("XREPORT_dataset.csv"));
+}
+
+#[test]
+fn cells_that_hold_no_text_are_named_by_line() {
+    let text = "id,text\na,nan\nb,Clear.\nc,\u{200b}\nd,-\ne,No.\nf,\"[SEP]\"\n";
+    assert_eq!(
+        faults(text.as_bytes()),
+        [
+            (2, RowFault::NoText(NoText::Placeholder("nan"))),
+            (4, RowFault::NoText(NoText::Blank)),
+            (5, RowFault::NoText(NoText::Marks)),
+        ]
+    );
+    let texts: Vec<_> = read_bytes(text.as_bytes()).unwrap().rows.into_iter().map(|row| row.text).collect();
+    assert_eq!(texts, ["Clear.", "No.", "[SEP]"]);
 }

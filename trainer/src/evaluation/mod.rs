@@ -37,7 +37,7 @@ pub use teacher_forced::TokenScores;
 
 use crate::data::{self, Dataset, Draw, Loading, Part, Study, draw_held_out};
 use crate::metrics::{self, TextScores, Treatment};
-use crate::observations::{Agreement, Labelled, agreement, read};
+use crate::observations::{Agreement, Labelled, Question, agreement, read};
 use crate::phantoms::{dataset::FINDINGS_FILE, observations_in, read_findings};
 use crate::settings::Settings;
 
@@ -122,6 +122,7 @@ struct Case {
 pub fn evaluate(request: &EvaluateRequest) -> anyhow::Result<Evaluation> {
     // Before an hour of work, not after.
     let other = request.against.as_deref().map(against::read).transpose()?;
+    request.statement.as_deref().map(question).transpose()?;
     std::fs::create_dir_all(&request.out).with_context(|| format!("cannot create `{}`", request.out.display()))?;
     let bundle = Bundle::load(&request.model)?;
     let settings = match &request.settings {
@@ -278,14 +279,19 @@ fn asked(
     let Some(words) = request.statement.as_deref() else { return Ok(None) };
     let names = ["source", "view", "age"];
     let columns: Vec<_> = names.into_iter().zip(data::further_columns(&dataset.table, names)?).collect();
-    let asked = statement::Asked { words, cases, training, columns: &columns, seed };
+    let question = question(words)?;
+    let asked = statement::Asked { words, question: &question, cases, training, columns: &columns, seed };
     let found = statement::ask(&asked, &bundle.tokenizer()?, bundle.manifest())?;
     ensure!(
         found.is_some(),
-        "no reference report holds the words \"{words}\"\nhint: --statement wants words that stand in every report, behind \
-         \"no\" where it denies them"
+        "no reference report affirms or denies \"{words}\"\nhint: --statement wants words that reports say, such as \"evidence of \
+         pneumonia\", or one of the 14 observations by its name"
     );
     Ok(found)
+}
+
+fn question(words: &str) -> anyhow::Result<Question> {
+    Question::of(words).with_context(|| format!("--statement \"{words}\""))
 }
 
 /// What was drawn on each image; empty where the data set is not drawn.

@@ -1,9 +1,9 @@
 //! One question that every report answers: what the drafts say of it, held against what the references say.
 //!
-//! The words of the question, such as "evidence of pneumonia", stand in a report that affirms it, and stand behind "no" in
-//! a report that denies it. A draft's score is the probability of the words where it affirms, and one less the probability
-//! of the denial where it denies: the drafts can then be ordered, and an area under the ROC curve says more than the words
-//! alone. Each figure stands for all studies and for groups of them, since a shortcut shows between groups: a model that
+//! Reports are read by the rules for observations ([`Question`]): the words of the question, such as "evidence of pneumonia",
+//! are affirmed, or denied by "no", "without", "is not seen" and the like; what a report holds for possible counts as
+//! affirmed. A draft's score is the probability of the words where it affirms, and one less the probability of the denial
+//! where it denies: the drafts can then be ordered, and an area under the ROC curve says more than the words alone. Each figure stands for all studies and for groups of them, since a shortcut shows between groups: a model that
 //! tells sources apart and nothing else has a high area over all, and none within each.
 
 use std::collections::BTreeMap;
@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use xreport_models::bundle::Manifest;
 use xreport_models::text::Tokenizer;
+
+use crate::observations::{Answer as Said, Label, Question};
 
 use super::Case;
 use super::baselines::{Training, clusters};
@@ -78,6 +80,7 @@ pub struct Measured {
 /// What the evaluation hands over.
 pub(super) struct Asked<'a> {
     pub words: &'a str,
+    pub question: &'a Question,
     pub cases: &'a [Case],
     pub training: &'a Training<'a>,
     /// Columns to group by, with their names.
@@ -109,21 +112,21 @@ impl Answer {
 
 /// Asks the question of all cases whose reference answers it; `None` where none does.
 pub(super) fn ask(asked: &Asked<'_>, tokenizer: &Tokenizer, manifest: &Manifest) -> anyhow::Result<Option<Statement>> {
-    let words = asked.words.to_lowercase();
-    let tokens = Tokens::of(&words, tokenizer, manifest)?;
-    let taught: Vec<Option<bool>> = asked.training.reports.iter().map(|report| said(report, &words)).collect();
+    let question = asked.question;
+    let affirms = |text: &str| question.answer(text).map(|answer| affirmed(&answer));
+    let taught: Vec<Option<bool>> = asked.training.reports.iter().map(|report| affirms(report)).collect();
     let answered: Vec<bool> = taught.iter().flatten().copied().collect();
     let affirming = answered.iter().filter(|&&answer| answer).count() as f64 / answered.len().max(1) as f64;
     let mut silent = 0;
     let mut studies = Vec::new();
     for (index, case) in asked.cases.iter().enumerate() {
-        let Some(truth) = said(&case.study.text, &words) else { continue };
-        let answer = said(&case.draft.text, &words);
+        let Some(truth) = affirms(&case.study.text) else { continue };
+        let answer = question.answer(&case.draft.text);
         silent += usize::from(answer.is_none());
-        let model = answer.map_or(Answer { affirms: false, score: 0.0 }, |affirms| Answer {
-            affirms,
-            score: tokens.score(case, affirms),
-        });
+        let model = match answer {
+            None => Answer { affirms: false, score: 0.0 },
+            Some(said) => Answer { affirms: affirmed(&said), score: score(&said, case, tokenizer, manifest)? },
+        };
         studies.push(Study {
             truth,
             model,
@@ -146,14 +149,16 @@ pub(super) fn ask(asked: &Asked<'_>, tokenizer: &Tokenizer, manifest: &Manifest)
     // A column with one value says nothing new.
     let parts = members.iter().filter(|(_, members)| members.len() < studies.len());
     let parts = parts.map(|(name, members)| group(name, members, affirming, asked.seed));
-    Ok(Some(Statement { words, silent, groups: std::iter::once(all).chain(parts).collect() }))
+    Ok(Some(Statement {
+        words: asked.words.to_lowercase(),
+        silent,
+        groups: std::iter::once(all).chain(parts).collect(),
+    }))
 }
 
-/// Whether a text affirms (`true`) or denies the words; `None` where they do not stand in it. The first place counts.
-fn said(text: &str, words: &str) -> Option<bool> {
-    let text = text.to_lowercase();
-    let place = text.find(words)?;
-    Some(!text[..place].trim_end().ends_with(" no"))
+/// What may be there counts as there, as in the comparison with the baselines.
+fn affirmed(said: &Said) -> bool {
+    said.label != Label::Negative
 }
 
 /// The groups that a study belongs to, one for each column.
@@ -179,33 +184,37 @@ fn age_band(years: &str) -> &str {
     }
 }
 
-/// The words in the model's own tokens.
-struct Tokens {
-    no: u32,
-    words: Vec<u32>,
+/// The probability, as the model sees it, that the draft affirms: of the words where it does, and one less that of the words
+/// with what denies them where it denies.
+fn score(said: &Said, case: &Case, tokenizer: &Tokenizer, manifest: &Manifest) -> anyhow::Result<f64> {
+    let affirms = affirmed(said);
+    let sequence = &case.draft.sequence;
+    let mut log = 0.0;
+    let denial = said.cue.as_ref().filter(|_| !affirms);
+    for place in said.words.iter().chain(denial) {
+        let tokens = encoded(&case.draft.text[place.clone()], tokenizer, manifest)?;
+        let before = encoded(&case.draft.text[..place.start], tokenizer, manifest)?.len();
+        let Some(from) = nearest(&sequence.tokens, &tokens, before) else { return Ok(f64::from(u8::from(affirms))) };
+        let logs = &sequence.log_probabilities[from..from + tokens.len()];
+        log += logs.iter().map(|&log| f64::from(log)).sum::<f64>();
+    }
+    if said.words.is_none() {
+        return Ok(f64::from(u8::from(affirms)));
+    }
+    Ok(if affirms { log.exp() } else { 1.0 - log.exp() })
 }
 
-impl Tokens {
-    fn of(words: &str, tokenizer: &Tokenizer, manifest: &Manifest) -> anyhow::Result<Self> {
-        let encode = |text: &str| -> anyhow::Result<Vec<u32>> {
-            let full = tokenizer.encode(text)?;
-            let inner = &full[1..full.len() - 1];
-            Ok(inner.iter().map(|&id| manifest.vocabulary.to_model(id)).collect())
-        };
-        let no = encode("no")?.first().copied().unwrap_or(manifest.vocabulary.unk());
-        Ok(Self { no, words: encode(words)? })
-    }
+/// The model's own tokens of a text.
+fn encoded(text: &str, tokenizer: &Tokenizer, manifest: &Manifest) -> anyhow::Result<Vec<u32>> {
+    let full = tokenizer.encode(text)?;
+    // The tokenizer frames a text by start and end.
+    Ok(full[1..full.len() - 1].iter().map(|&id| manifest.vocabulary.to_model(id)).collect())
+}
 
-    /// The probability, as the model sees it, that the draft affirms: of the words where it does, and one less that of
-    /// "no" and the words where it denies.
-    fn score(&self, case: &Case, affirms: bool) -> f64 {
-        let (said, logs) = (&case.draft.sequence.tokens, &case.draft.sequence.log_probabilities);
-        let place = said.windows(self.words.len().max(1)).position(|window| window == self.words);
-        let Some(place) = place else { return f64::from(u8::from(affirms)) };
-        let from = if place > 0 && said[place - 1] == self.no { place - 1 } else { place };
-        let log: f64 = logs[from..place + self.words.len()].iter().map(|&log| f64::from(log)).sum();
-        if affirms { log.exp() } else { 1.0 - log.exp() }
-    }
+/// Where `part` stands in `tokens`, nearest to `expected`: words that the vocabulary cannot spell move what follows.
+fn nearest(tokens: &[u32], part: &[u32], expected: usize) -> Option<usize> {
+    let places = tokens.windows(part.len().max(1)).enumerate().filter(|(_, window)| *window == part);
+    places.map(|(place, _)| place).min_by_key(|place| place.abs_diff(expected))
 }
 
 fn group(name: &str, studies: &[&Study<'_>], affirming: f64, seed: u64) -> Group {
@@ -261,13 +270,45 @@ fn answers(rows: &[(bool, Answer)], clusters: &[Vec<usize>], seed: u64) -> Answe
 mod tests {
     use super::*;
 
+    /// How reports were read before: " no" right before the words. For the texts that importers make of labels, which the
+    /// published figures stand on, the reader of findings must say the same.
+    fn before(text: &str, words: &str) -> Option<bool> {
+        let text = text.to_lowercase();
+        let place = text.find(words)?;
+        Some(!text[..place].trim_end().ends_with(" no"))
+    }
+
     #[test]
-    fn a_text_affirms_denies_or_says_nothing() {
-        let said = |text| said(text, "evidence of pneumonia");
-        assert_eq!(said("Clear. There is evidence of pneumonia."), Some(true));
-        assert_eq!(said("There is no Evidence of pneumonia."), Some(false));
-        assert_eq!(said("Known evidence of pneumonia."), Some(true), "`known` is no `no`");
-        assert_eq!(said("Clear."), None);
+    fn the_fixed_sentences_of_the_radiographs_are_read_as_before() {
+        use crate::import::pneumonia::{BACTERIAL, NORMAL, OF_NO_KIND, VIRAL};
+        let adults = [
+            "Frontal chest radiograph. There is evidence of pneumonia. There is evidence of atelectasis.",
+            "Frontal chest radiograph. There is no evidence of pneumonia. There is evidence of a mass.",
+            "Frontal chest radiograph. There is no evidence of pneumonia. None of the other findings that were looked for is \
+             labelled.",
+            "Frontal chest radiograph. There is evidence of pneumonia.",
+            "Frontal chest radiograph. There is no evidence of pneumonia.",
+            "Frontal chest radiograph. There is evidence of infiltration.",
+        ];
+        let question = Question::of("evidence of pneumonia").unwrap();
+        for text in [NORMAL, BACTERIAL, VIRAL, OF_NO_KIND].into_iter().chain(adults) {
+            let answer = question.answer(text);
+            assert_eq!(answer.as_ref().map(affirmed), before(text, "evidence of pneumonia"), "{text}");
+            // The same tokens are scored, too: the words, with the "no" right before them.
+            let Some(Said { words, cue, .. }) = answer else { continue };
+            assert_eq!(&text[words.clone().unwrap()], "evidence of pneumonia");
+            assert_eq!(cue.map(|cue| (&text[cue.clone()], cue.end + 1)), {
+                let denied = before(text, "evidence of pneumonia") == Some(false);
+                denied.then(|| ("no", words.unwrap().start))
+            });
+        }
+    }
+
+    #[test]
+    fn the_place_of_words_among_tokens_is_the_one_that_is_meant() {
+        let tokens = [5, 6, 7, 1, 5, 6];
+        assert_eq!((nearest(&tokens, &[5, 6], 0), nearest(&tokens, &[5, 6], 3)), (Some(0), Some(4)));
+        assert_eq!((nearest(&tokens, &[9], 0), nearest(&tokens, &[], 0), nearest(&[], &[5], 0)), (None, None, None));
     }
 
     #[test]

@@ -80,6 +80,18 @@ pub enum ExportError {
         /// What is allowed.
         bound: f64,
     },
+    /// The weights are so large that rounding alone moves what the network says.
+    #[error(
+        "the state's weights are too large to be computed with in single precision: rounding alone moves logits by {logits:.1e} and \
+         shares of attention by {shares:.1e}, so that no export can agree with libtorch\nhint: no bundle was written; the \
+         training diverged, most likely by a learning rate that is too high: train anew with a smaller training.LEARNING_RATE"
+    )]
+    Unsteady {
+        /// Largest difference of a logit between single and double precision, both in libtorch.
+        logits: f64,
+        /// Largest difference of a share of attention.
+        shares: f64,
+    },
     /// libtorch and ONNX Runtime look at other places.
     #[error(
         "the evidence graph disagrees with libtorch: shares of attention differ by {difference:.2e}, at most {bound:.0e} is allowed\nhint: no bundle was written; this is a fault of the program: please report it with the checkpoint's settings"
@@ -151,7 +163,7 @@ fn checked(
     folder: &Path,
     draft: &mut BundleDraft,
 ) -> Result<Verified, ExportError> {
-    let verified = reference.check(folder)?;
+    let verified = reference.check(folder).map_err(|error| reference.explained(error))?;
     for (variant, (_, agreement)) in draft.manifest.variants.iter_mut().zip(&verified.agreements) {
         variant.agreement = Some(*agreement);
     }

@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// The sections asked for are not there, or empty.
+    /// The sections asked for are not there, empty, or hold a word for a missing value such as "nan".
     NoText,
     /// Removing de-identification marks left nothing.
     OnlyMarks,

@@ -15,7 +15,7 @@ use super::left_out::Reason;
 use super::pending::PendingCsv;
 use super::place::{Outcome, Placement, Placer};
 use super::report::{Report, Tally, left_out_text};
-use crate::data::{CSV_NAMES, IMAGE_FOLDER, Part};
+use crate::data::{CSV_NAMES, IMAGE_FOLDER, Part, no_text};
 use crate::training::NOTICE_FILE;
 
 /// The table of what was left out, in the data folder: `item`, `reason`, `detail`.
@@ -176,6 +176,10 @@ impl<'a> Session<'a> {
             Ok(id) => id,
             Err(error) => return self.leave_out(Reason::BadPath, row.file, &error.to_string()),
         };
+        // Whatever the corpus: no row is written that training would leave out for its text.
+        if no_text(row.text).is_some() {
+            return self.leave_out(Reason::NoText, row.file, "");
+        }
         let key = Sha256::digest(id.as_str())[..16].try_into().expect("a digest is longer");
         if self.ids.contains(&key) {
             return self.leave_out(Reason::RepeatedId, row.file, "");

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::data::text_or_nothing;
+
 /// Which images are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -25,9 +27,10 @@ pub enum Sections {
 }
 
 impl Sections {
-    /// The text, without white space around it; empty where the report has none.
+    /// The text, without white space around it; empty where the report has none. A section that holds a word for a missing
+    /// value ("nan", see [`no_text`](crate::data::no_text)) is none.
     pub fn text(self, findings: &str, impression: &str) -> String {
-        let (findings, impression) = (findings.trim(), impression.trim());
+        let [findings, impression] = [findings, impression].map(|section| text_or_nothing(section).trim());
         match self {
             Self::Findings => findings.to_owned(),
             Self::Impression => impression.to_owned(),
@@ -54,6 +57,10 @@ mod tests {
         assert_eq!(Sections::Both.text("Clear.", " "), "Clear.");
         assert_eq!(Sections::Findings.text("Clear.", "Normal."), "Clear.");
         assert_eq!(Sections::Impression.text("Clear.", " "), "");
+        assert_eq!(Sections::Both.text("nan", "Normal."), "Normal.");
+        assert_eq!(Sections::Both.text("Clear.", " N/A "), "Clear.");
+        assert_eq!(Sections::Both.text("NaN", "None"), "");
+        assert_eq!(Sections::Findings.text("null", "Normal."), "");
         assert_eq!(one_line("\n a\t b \r\n c"), "a b c");
     }
 }

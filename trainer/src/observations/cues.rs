@@ -49,6 +49,21 @@ const CUES: &[(&str, Kind, Way)] = &[
     ("cannot be entirely excluded", DoubtsDenial, Backward),
     ("cannot be completely excluded", DoubtsDenial, Backward),
     ("cannot be ruled out", DoubtsDenial, Backward),
+    ("cannot be entirely ruled out", DoubtsDenial, Backward),
+    ("cannot be completely ruled out", DoubtsDenial, Backward),
+    ("can not be ruled out", DoubtsDenial, Backward),
+    ("can't be ruled out", DoubtsDenial, Backward),
+    ("can't be excluded", DoubtsDenial, Backward),
+    ("can't exclude", DoubtsDenial, Forward),
+    ("can't rule out", DoubtsDenial, Forward),
+    ("not ruled out", DoubtsDenial, Backward),
+    ("not entirely ruled out", DoubtsDenial, Backward),
+    ("not completely ruled out", DoubtsDenial, Backward),
+    ("not definitely ruled out", DoubtsDenial, Backward),
+    ("not been ruled out", DoubtsDenial, Backward),
+    ("not been excluded", DoubtsDenial, Backward),
+    ("not rule out", DoubtsDenial, Forward),
+    ("not exclude", DoubtsDenial, Forward),
     ("cannot exclude", DoubtsDenial, Forward),
     ("cannot entirely exclude", DoubtsDenial, Forward),
     ("cannot completely exclude", DoubtsDenial, Forward),
@@ -97,6 +112,19 @@ const CUES: &[(&str, Kind, Way)] = &[
     ("is resolved", Denies, Backward),
     ("are resolved", Denies, Backward),
     ("is excluded", Denies, Backward),
+    ("are excluded", Denies, Backward),
+    ("was excluded", Denies, Backward),
+    ("been excluded", Denies, Backward),
+    ("be ruled out", Asks, Backward),
+    ("ruled out", Denies, Backward),
+    ("rules out", Denies, Forward),
+    ("excludes", Denies, Forward),
+    ("devoid of", Denies, Forward),
+    ("nothing to suggest", Denies, Forward),
+    ("nothing to indicate", Denies, Forward),
+    ("argues against", Denies, Forward),
+    ("fails to demonstrate", Denies, Forward),
+    ("fails to show", Denies, Forward),
     ("is absent", Denies, Backward),
     ("are absent", Denies, Backward),
     ("is unlikely", Denies, Backward),
@@ -228,7 +256,7 @@ const PERCEIVED: [&str; 22] = [
 ];
 
 /// Verbs after "not" that deny what stands after it.
-const PERCEIVES: [&str; 16] = [
+const PERCEIVES: [&str; 19] = [
     "demonstrate",
     "show",
     "reveal",
@@ -245,14 +273,20 @@ const PERCEIVES: [&str; 16] = [
     "an",
     "any",
     "acute",
+    "consistent",
+    "compatible",
+    "suggestive",
 ];
+
+/// Say of all that goes before that it is not there, where they end the sentence: "Effusion: none."
+const ANSWERS: [&str; 7] = ["no", "none", "nil", "absent", "negative", "excluded", "resolved"];
 
 /// All cues of a sentence.
 pub(super) fn find(words: &[Word<'_>]) -> Vec<Cue> {
     let mut cues = Vec::new();
     let mut at = 0;
     while at < words.len() {
-        let cue = listed(words, at).or_else(|| not(words, at));
+        let cue = answer(words, at).or_else(|| listed(words, at)).or_else(|| not(words, at));
         match cue {
             Some(cue) => {
                 at = cue.to;
@@ -292,9 +326,15 @@ fn listed(words: &[Word<'_>], at: usize) -> Option<Cue> {
     Some(Cue { kind, way, from: at, to })
 }
 
+/// The last word of a sentence, where it answers what goes before: "Pneumothorax: no", "Effusion - absent".
+fn answer(words: &[Word<'_>], at: usize) -> Option<Cue> {
+    let is_last = at > 0 && at + 1 == words.len();
+    (is_last && words[at].is_any(&ANSWERS)).then(|| Cue { kind: Denies, way: Backward, from: at, to: at + 1 })
+}
+
 /// "is not definitely seen" reaches back, "does not demonstrate" forward; "not enlarged" is the heart's affair.
 fn not(words: &[Word<'_>], at: usize) -> Option<Cue> {
-    if !words[at].is_any(&["not", "isn't", "aren't", "doesn't", "don't"]) {
+    if !words[at].is_any(&["not", "isn't", "aren't", "wasn't", "weren't", "doesn't", "don't", "didn't"]) {
         return None;
     }
     (at + 1..words.len().min(at + 4)).find_map(|next| {

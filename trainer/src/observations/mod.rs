@@ -25,6 +25,7 @@ mod cues;
 mod find;
 mod heart;
 mod lexicon;
+mod question;
 mod scope;
 mod words;
 
@@ -36,6 +37,8 @@ mod tests;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
+
+pub use question::{Answer, Question, QuestionError};
 
 pub use agreement::{Agreement, AgreementScores, ClassScores, Rates, Share, Uncertain, agreement};
 

@@ -1,5 +1,7 @@
 //! Which cue reaches which phrase.
 
+use std::ops::Range;
+
 use super::attributes;
 use super::cues::{self, Cue, Kind, Way};
 use super::find::{Found, find};
@@ -130,7 +132,7 @@ pub(super) fn state(sentence: &Sentence<'_>) -> Stated {
 }
 
 /// The label of a phrase and what it names; `None` where nothing is said.
-fn judged<'f>(words: &[Word<'_>], phrase: &'f Found, cues: &[Cue]) -> Option<(Label, &'f [Observation])> {
+pub(super) fn judged<'f>(words: &[Word<'_>], phrase: &'f Found, cues: &[Cue]) -> Option<(Label, &'f [Observation])> {
     match &phrase.concept {
         Concept::Nothing => None,
         Concept::Other => Some((asserted(words, phrase, cues)?, &[])),
@@ -142,31 +144,37 @@ fn judged<'f>(words: &[Word<'_>], phrase: &'f Found, cues: &[Cue]) -> Option<(La
     }
 }
 
-/// CheXpert's order: doubt about a denial, denial, doubt, else positive.
+/// What the words around a phrase say of it; `None` where nothing is said.
 fn asserted(words: &[Word<'_>], phrase: &Found, cues: &[Cue]) -> Option<Label> {
+    verdict(words, phrase.from..phrase.to, cues).map(|(label, _)| label)
+}
+
+/// CheXpert's order: doubt about a denial, denial, doubt, else positive. With the cue that decides; `None` where nothing is
+/// said.
+pub(super) fn verdict(words: &[Word<'_>], phrase: Range<usize>, cues: &[Cue]) -> Option<(Label, Option<Cue>)> {
     // Cues stand in order: only those nearby can reach, however long the sentence is.
-    let first = cues.partition_point(|cue| cue.to + FARTHEST < phrase.from);
-    let cues = cues[first..].iter().take_while(|cue| cue.from <= phrase.to + FARTHEST);
-    let reached = |kind: Kind| cues.clone().any(|cue| cue.kind == kind && reaches(words, cue, phrase));
-    if reached(Kind::DoubtsDenial) {
-        Some(Label::Uncertain)
-    } else if reached(Kind::Denies) {
-        Some(Label::Negative)
-    } else if reached(Kind::Asks) {
+    let first = cues.partition_point(|cue| cue.to + FARTHEST < phrase.start);
+    let cues = cues[first..].iter().take_while(|cue| cue.from <= phrase.end + FARTHEST);
+    let reaching = |kind: Kind| cues.clone().find(|cue| cue.kind == kind && reaches(words, cue, &phrase)).copied();
+    if let Some(cue) = reaching(Kind::DoubtsDenial) {
+        Some((Label::Uncertain, Some(cue)))
+    } else if let Some(cue) = reaching(Kind::Denies) {
+        Some((Label::Negative, Some(cue)))
+    } else if reaching(Kind::Asks).is_some() {
         None
-    } else if reached(Kind::Doubts) {
-        Some(Label::Uncertain)
+    } else if let Some(cue) = reaching(Kind::Doubts) {
+        Some((Label::Uncertain, Some(cue)))
     } else {
-        Some(Label::Positive)
+        Some((Label::Positive, None))
     }
 }
 
-fn reaches(words: &[Word<'_>], cue: &Cue, phrase: &Found) -> bool {
-    if cue.to <= phrase.from {
-        return cue.way != Way::Backward && phrase.from - cue.to <= FARTHEST && goes_on(words, cue.to, phrase.from);
+fn reaches(words: &[Word<'_>], cue: &Cue, phrase: &Range<usize>) -> bool {
+    if cue.to <= phrase.start {
+        return cue.way != Way::Backward && phrase.start - cue.to <= FARTHEST && goes_on(words, cue.to, phrase.start);
     }
-    let between = words.get(phrase.to..cue.from).unwrap_or_default();
-    phrase.to <= cue.from
+    let between = words.get(phrase.end..cue.from).unwrap_or_default();
+    phrase.end <= cue.from
         && cue.way != Way::Forward
         && between.len() <= FARTHEST
         && !between.iter().any(|word| word.is_any(&BREAKS) || word.is_any(&["with", "without"]))

@@ -4,6 +4,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Word<'t> {
     pub text: &'t str,
+    /// Byte of the report at which it starts.
+    pub at: usize,
 }
 
 impl Word<'_> {
@@ -13,6 +15,11 @@ impl Word<'_> {
 
     pub fn is_any(self, others: &[&str]) -> bool {
         others.contains(&self.text)
+    }
+
+    /// Byte of the report behind it.
+    pub fn end(self) -> usize {
+        self.at + self.text.len()
     }
 }
 
@@ -85,6 +92,7 @@ impl Splitter<'_, '_> {
                     self.end(self.at);
                     self.passed_over = false;
                 }
+                '\n' if self.line_begins_anew() => self.end(self.at),
                 _ if letter.is_whitespace() => {}
                 _ if letter.is_alphanumeric() => {
                     self.word();
@@ -96,7 +104,7 @@ impl Splitter<'_, '_> {
                 ':' => self.colon(),
                 '-' if self.joins_words(next) => {}
                 ',' | ';' | '/' | '(' | ')' | '-' | '–' | '—' => {
-                    self.words.push(Word { text: &self.lower[self.at..self.at + letter.len_utf8()] });
+                    self.words.push(Word { text: &self.lower[self.at..self.at + letter.len_utf8()], at: self.at });
                 }
                 _ => {}
             }
@@ -120,10 +128,10 @@ impl Splitter<'_, '_> {
         let digits = word.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
         let (number, unit) = word.split_at(digits);
         if digits > 0 && matches!(unit, "cm" | "mm") {
-            self.words.push(Word { text: number });
-            self.words.push(Word { text: unit });
+            self.words.push(Word { text: number, at: self.at });
+            self.words.push(Word { text: unit, at: self.at + digits });
         } else {
-            self.words.push(Word { text: word.trim_end_matches('\'') });
+            self.words.push(Word { text: word.trim_end_matches('\''), at: self.at });
         }
         self.at += length;
     }
@@ -136,7 +144,7 @@ impl Splitter<'_, '_> {
         }
         let rest = &self.lower[self.at..];
         let digits = rest[1..].bytes().take_while(u8::is_ascii_digit).count();
-        self.words.push(Word { text: &rest[..=digits] });
+        self.words.push(Word { text: &rest[..=digits], at: self.at });
         self.at += digits + 1;
         true
     }
@@ -160,6 +168,25 @@ impl Splitter<'_, '_> {
         line.trim().is_empty()
     }
 
+    /// Whether the line that follows is a sentence of its own, though no stop ends the one before: it begins with a bullet or a
+    /// capital, and the words before ask for nothing more. A line that is wrapped goes on in lower case.
+    fn line_begins_anew(&self) -> bool {
+        const GO_ON: [&str; 22] = [
+            ",", "and", "or", "nor", "no", "not", "without", "of", "the", "a", "an", "with", "in", "for", "to", "on",
+            "by", "from", "at", "is", "are", "dr",
+        ];
+        if self.words.last().is_none_or(|word| word.is_any(&GO_ON)) {
+            return false;
+        }
+        let next = self.text[self.at + 1..].trim_start_matches([' ', '\t']);
+        let mut letters = next.chars();
+        match (letters.next(), letters.next()) {
+            (Some('-' | '–' | '*' | '•' | '·'), Some(' ')) => true,
+            (Some(first), Some(second)) => first.is_uppercase() && second.is_lowercase(),
+            _ => false,
+        }
+    }
+
     /// A heading such as `FINDINGS:` ends there and opens its section; any other colon parts clauses.
     fn colon(&mut self) {
         let first = self.words.first().map_or("", |word| word.text);
@@ -173,7 +200,7 @@ impl Splitter<'_, '_> {
             self.words.clear();
             self.start = self.at + 1;
         } else {
-            self.words.push(Word { text: ":" });
+            self.words.push(Word { text: ":", at: self.at });
         }
     }
 
@@ -210,6 +237,8 @@ mod tests {
         );
         assert_eq!(split("Effusion vs. scar; .5 mm"), ["effusion vs scar ; .5 mm"]);
         assert_eq!(split("Hard\nwrapped line\n\nNew one"), ["hard wrapped line", "new one"]);
+        assert_eq!(split("No effusion\nSmall nodule\r\n- Clear"), ["no effusion", "small nodule", "- clear"]);
+        assert_eq!(split("Seen by the\nRadiologist, and\nXRAY of"), ["seen by the radiologist , and xray of"]);
         assert_eq!(split("left-sided x-ray and/or - dash"), ["left sided x ray and / or - dash"]);
     }
 

@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use xreport_models::study_id::{StudyId, StudyIdError};
 
-use crate::data::{self, TableError};
+use crate::data::{self, Problem, RowFault, TableError, Tally, no_text};
 
 /// Longest text, in bytes. Reports have a few thousand; what is larger is no report but a slip of the table.
 const LONGEST_TEXT: usize = 1 << 20;
 
 /// Ids that a message names.
 const EXAMPLES: usize = 3;
+
+/// Rows without a text that a remark names.
+const ROWS_NAMED: usize = 20;
 
 /// What becomes of a reference for which the system wrote nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -140,6 +143,8 @@ pub struct Joined {
     pub missing: usize,
     /// Generated texts without a reference.
     pub without_reference: usize,
+    /// What should be known of the tables: rows whose cell holds no text though it is not empty, by line.
+    pub remarks: Vec<String>,
 }
 
 /// Reads both tables and joins them by id, after the one rule for ids.
@@ -147,8 +152,9 @@ pub struct Joined {
 /// # Errors
 /// See [`ScoreError`].
 pub fn join(generated: &Path, references: &Path, missing: Missing) -> Result<Joined, ScoreError> {
-    let mut written = read(generated)?;
-    let expected = read(references)?;
+    let mut remarks = Vec::new();
+    let mut written = read(generated, &mut remarks)?;
+    let expected = read(references, &mut remarks)?;
     let (count, written_count) = (expected.len(), written.len());
     let mut pairs = Vec::with_capacity(count);
     let (mut without_text, mut examples) = (0, Vec::new());
@@ -173,14 +179,30 @@ pub fn join(generated: &Path, references: &Path, missing: Missing) -> Result<Joi
         let path = generated.to_owned();
         return Err(ScoreError::Missing { path, missing: without_text, references: count, examples });
     }
-    Ok(Joined { pairs, missing: without_text, without_reference: written.len() })
+    Ok(Joined { pairs, missing: without_text, without_reference: written.len(), remarks })
 }
 
-/// Id to text. Every row must be usable: a row left out would change the score in silence.
-fn read(path: &Path) -> Result<BTreeMap<StudyId, String>, ScoreError> {
-    let table = data::read_with_empty_texts(path)?;
+/// Id to text. Every row must be usable: a row left out would change the score in silence. A cell such as "nan" is no text
+/// of anybody: it counts as an empty one, and `remarks` gets to know of it.
+fn read(path: &Path, remarks: &mut Vec<String>) -> Result<BTreeMap<StudyId, String>, ScoreError> {
+    let mut table = data::read_with_empty_texts(path)?;
     if !table.problems.is_empty() {
         return Err(ScoreError::Rows { path: path.to_owned(), summary: data::summary(&table.problems) });
+    }
+    let mut without_text = Vec::new();
+    for row in &mut table.rows {
+        if let Some(why) = no_text(&row.text)
+            && !row.text.is_empty()
+        {
+            without_text.push(Problem::Row { line: row.line, fault: RowFault::NoText(why) });
+            row.text.clear();
+        }
+    }
+    for Tally { title, count, examples, .. } in data::tallies(&without_text, ROWS_NAMED) {
+        let more = count.saturating_sub(examples.len());
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        let rows = examples.join("; ");
+        remarks.push(format!("`{}`: {count} {title}, which counts as an empty text: {rows}{more}", path.display()));
     }
     let mut rows: BTreeMap<StudyId, data::Row> = BTreeMap::new();
     let (mut first_pair, mut others) = (None, 0);
@@ -259,6 +281,24 @@ mod tests {
         assert!(message("id,text\n../a,x\n", "id,text\na,x\n").contains("line 2: id `../a`"));
         let long = format!("id,text\na,{}\n", "x".repeat(LONGEST_TEXT + 1));
         assert!(message(&long, "id,text\na,x\n").contains("never closed"));
+    }
+
+    #[test]
+    fn cells_that_hold_no_text_count_as_empty_and_are_named() {
+        let generated = "id,text\na,Clear.\nb,nan\nc,No.\n";
+        let references = "id,text\na,NaN\nb,Clear.\nc,N/A\n";
+        let found = joined(generated, references, Missing::Refuse).unwrap();
+        let texts: Vec<_> = found.pairs.iter().map(|pair| (&*pair.generated, &*pair.reference)).collect();
+        assert_eq!(texts, [("Clear.", ""), ("", "Clear."), ("No.", "")]);
+        let [generated, references] = &found.remarks[..] else { panic!("{:?}", found.remarks) };
+        assert!(generated.contains("a.csv`: 1 rows have a word for a missing value"), "{generated}");
+        assert!(generated.ends_with("counts as an empty text: line 3 (nan)"), "{generated}");
+        assert!(
+            references.contains("b.csv`: 2 rows") && references.ends_with("line 2 (nan); line 4 (n/a)"),
+            "{references}"
+        );
+        // An empty cell is known to be one.
+        assert!(joined("id,text\na,\n", "id,text\na,x\n", Missing::Refuse).unwrap().remarks.is_empty());
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub struct Score {
 pub struct Scored {
     /// The figures.
     pub score: Score,
+    /// What should be known of the tables: rows whose cell holds no text though it is not empty.
+    pub remarks: Vec<String>,
     /// The pairs in the order of ids.
     pub pairs: Vec<Pair>,
     /// (generated, reference) observations of each pair.
@@ -87,5 +89,5 @@ pub fn score(request: &ScoreRequest) -> Result<Scored, ScoreError> {
         text: request.treatments.iter().map(|&treatment| metrics::score(&texts, treatment)).collect(),
         observations: observations::agreement(&labels),
     };
-    Ok(Scored { score, pairs: joined.pairs, labels })
+    Ok(Scored { score, remarks: joined.remarks, pairs: joined.pairs, labels })
 }

@@ -7,6 +7,7 @@ pub mod bench;
 mod captured;
 pub mod checkpoint;
 pub mod device;
+mod diverged;
 mod flops;
 mod interrupt;
 mod journal;
@@ -27,6 +28,7 @@ mod verification;
 
 pub use augment::augmented;
 pub use batches::{Sample, Samples};
+pub use diverged::{Diverged, Lost};
 pub use journal::{CURVE, METRICS};
 pub use prepare::{NOTICE_FILE, Prepared, tokenizer};
 pub use run::{Data, Ending, Run};

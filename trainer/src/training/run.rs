@@ -9,6 +9,7 @@ use tch::{Device, Kind};
 use super::batches::{Ordering, Samples};
 use super::captured::Captured;
 use super::checkpoint::{self, BEST, EpochRecord, LAST, State, Sums, Tensors};
+use super::diverged::Lost;
 use super::journal::Journal;
 use super::saver::Saver;
 use super::schedule::Schedule;
@@ -230,6 +231,10 @@ impl Run {
     /// Validates, records the epoch, and goes to the next one. Where validation fails, the state stays as it was.
     fn finish_epoch(&mut self, data: &Data, journal: &mut Option<Journal>) -> anyhow::Result<EpochRecord> {
         let held_out = (!data.validation.samples.is_empty()).then(|| self.validate(&data.validation)).transpose()?;
+        let lost = held_out.map(|sums| sums.mean_loss()).filter(|loss| !loss.is_finite());
+        if let Some(loss) = lost {
+            return Err(self.diverged(self.state.step, Lost::Validation(loss)).into());
+        }
         let running = std::mem::take(&mut self.state.running);
         let record = EpochRecord {
             // An epoch that MAX_STEPS cut short counts as well.

@@ -13,6 +13,7 @@ use xreport_runtime::console;
 use super::average::Average;
 use super::captured::Captured;
 use super::checkpoint::{self, BEST, LAST, State, Sums, Tensors};
+use super::diverged::{Diverged, keep_what_was_good};
 use super::journal::Journal;
 use super::optimizer::AdamW;
 use super::precision::compute_kind;
@@ -21,6 +22,7 @@ use super::run::{Data, Ending, Run};
 use super::saver::Saver;
 use super::seeds::Stream;
 use super::{device, interrupt, studies, verification};
+use crate::data::{self, CSV_NAMES, IMAGE_FOLDER, TableError};
 use crate::export::{ExportOptions, export_checkpoint};
 use crate::native::keep_memory;
 use crate::network::{Network, NetworkConfig};
@@ -57,6 +59,8 @@ pub struct ResumeRequest {
     pub more_epochs: Option<usize>,
     /// Another place of the data set than the checkpoint names.
     pub data: Option<PathBuf>,
+    /// Another place of its CSV, where that was named.
+    pub csv: Option<PathBuf>,
     /// The state to go on from, a file of the folder; the last where none is named.
     pub from: Option<String>,
 }
@@ -73,7 +77,7 @@ fn train_with(ranks: Ranks, mut request: TrainRequest) -> anyhow::Result<()> {
     // torchrun starts all processes anew when one has died (--max-restarts): then the run goes on.
     if ranks.launch().is_some_and(|launch| launch.restarts > 0) && request.out.join(LAST).is_file() {
         say(format!("started anew: going on from the checkpoint in `{}`", request.out.display()));
-        let request = ResumeRequest { checkpoint: request.out, more_epochs: None, data: None, from: None };
+        let request = ResumeRequest { checkpoint: request.out, more_epochs: None, data: None, csv: None, from: None };
         return resume_with(ranks, &request);
     }
     // Rank 0 looks before it writes: what it finds there is not of this run.
@@ -128,12 +132,13 @@ fn resume_with(ranks: Ranks, request: &ResumeRequest) -> anyhow::Result<()> {
     if let Some(more) = request.more_epochs {
         state.settings.training.epochs += more;
     }
-    if let Some(data) = &request.data {
-        state.data = std::path::absolute(data)?;
-    }
+    move_data(&mut state, request)?;
     let device = choose_device(&state.settings, ranks)?;
     let vocabulary = Some(state.vocabulary.clone());
-    let read = || Prepared::read(&state.data, state.csv.as_deref(), &state.settings, vocabulary);
+    let read = || {
+        find_data(&state, folder)?;
+        Prepared::read(&state.data, state.csv.as_deref(), &state.settings, vocabulary)
+    };
     let prepared = ranks.first_before_others(read)?;
     agree_on_data(ranks, &prepared)?;
     if prepared.fingerprint != state.data_fingerprint {
@@ -156,6 +161,49 @@ fn resume_with(ranks: Ranks, request: &ResumeRequest) -> anyhow::Result<()> {
         say(format!("the run is complete after {} epochs\nhint: `--epochs N` adds more", run.state.epoch));
     }
     complete(run, &prepared.data, None)
+}
+
+/// Takes over where the data set is now. A table that was named inside the data folder has moved with it.
+fn move_data(state: &mut State, request: &ResumeRequest) -> anyhow::Result<()> {
+    if let Some(data) = &request.data {
+        let data = std::path::absolute(data)?;
+        let inside = state.csv.as_deref().and_then(|csv| csv.strip_prefix(&state.data).ok());
+        if let Some(moved) = inside.map(|inside| data.join(inside)) {
+            state.csv = Some(moved);
+        }
+        state.data = data;
+    }
+    if let Some(csv) = &request.csv {
+        state.csv = Some(std::path::absolute(csv)?);
+    }
+    Ok(())
+}
+
+/// Says how to name the data set of a run where it is no longer where the run began.
+fn find_data(state: &State, checkpoint: &Path) -> anyhow::Result<()> {
+    let (data, images) = (&state.data, state.data.join(IMAGE_FOLDER));
+    let missing = match &state.csv {
+        _ if !data.is_dir() => format!("the data set of this run is not at `{}`", data.display()),
+        Some(csv) if !csv.is_file() => bail!(
+            "the table of this run's data set is not at `{}`\n\
+             hint: where it has moved, name it: xreport-train resume {} --csv FILE",
+            csv.display(),
+            checkpoint.display()
+        ),
+        None if matches!(data::locate(data, None), Err(TableError::None { .. })) => {
+            format!(
+                "the data set of this run is not at `{}`: that folder has no `{}`",
+                data.display(),
+                CSV_NAMES.join("` or `")
+            )
+        }
+        _ if !images.is_dir() => format!("the images of this run's data set are not at `{}`", images.display()),
+        _ => return Ok(()),
+    };
+    bail!(
+        "{missing}\nhint: where it has moved, name its folder: xreport-train resume {} --data DIR",
+        checkpoint.display()
+    )
 }
 
 /// Writes an untrained checkpoint: for benchmarks. A corpus vocabulary is as large as `vocabulary` says.
@@ -273,6 +321,9 @@ fn complete(mut run: Run, data: &Data, stop_after: Option<usize>) -> anyhow::Res
     if let Some(journal) = journal {
         let best = run.state.best.map(|record| record.epoch);
         journal.close(&format!("Training of {name}"), best)?;
+    }
+    if outcome.as_ref().is_err_and(anyhow::Error::is::<Diverged>) && ranks.is_first() {
+        keep_what_was_good(&run.folder);
     }
     let ending = outcome?;
     if !ranks.is_first() {

@@ -12,6 +12,7 @@ use tch::Tensor;
 use super::batches::Plan;
 use super::captured::{Changing, Computing, Found};
 use super::checkpoint::Sums;
+use super::diverged::{Diverged, Lost};
 use super::journal::StepRecord;
 use super::memory::{largest_that_fits, within_memory};
 use super::optimizer::clip;
@@ -92,6 +93,9 @@ impl Run {
         let sums = Sums { loss: loss * tokens, correct, tokens };
         if !loss.is_finite() {
             self.refuse(&Passed { losses: vec![loss], sums, stop: false, gradient: None }, plan, data)?;
+        }
+        if !gradient_norm.is_finite() {
+            return Err(self.diverged(step, Lost::Gradient(gradient_norm)).into());
         }
         let seconds = started.elapsed().as_secs_f64();
         Ok(self.made(&sums, 1, learning_rate, gradient_norm, plan.whole.len(), seconds))
@@ -184,6 +188,10 @@ impl Run {
         self.ranks.sum(&mut gradient)?;
         let step = self.state.step + 1;
         let gradient_norm = clip(&mut gradient, self.training().gradient_clip);
+        // Before it reaches the weights: the state stays as good as it was. All processes have the same sum.
+        if !gradient_norm.is_finite() {
+            return Err(self.diverged(step, Lost::Gradient(gradient_norm)).into());
+        }
         self.tensors.optimizer.step(&self.tensors.flat, &gradient, learning_rate, step);
         if let Some(average) = &mut self.tensors.average {
             average.update(&self.tensors.flat, &self.tensors.statistics, step);
@@ -205,13 +213,12 @@ impl Run {
             let blamed = serde_json::json!({"step": step, "epoch": epoch, "loss": value.to_string(), "ids": ids});
             xreport_models::atomic::write_file(&file, format!("{blamed:#}\n").as_bytes())?;
         }
-        bail!(
-            "the loss is {value} at step {step}; the {} studies of its batch stand in `{}`\n\
-             hint: look at these studies, or lower training.LEARNING_RATE or training.GRADIENT_CLIP; the checkpoint holds \
-             the last good state",
-            ids.len(),
-            file.display()
-        );
+        Err(self.diverged(step, Lost::Loss { value, studies: ids.len(), file }).into())
+    }
+
+    /// The error of a run that cannot go on.
+    pub(super) fn diverged(&self, step: u64, lost: Lost) -> Diverged {
+        Diverged { step, lost, learning_rate: self.training().learning_rate }
     }
 }
 

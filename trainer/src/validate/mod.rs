@@ -137,7 +137,8 @@ pub struct LeftOut {
 }
 
 impl From<Tally> for LeftOut {
-    fn from(Tally { title, hint, count, examples }: Tally) -> Self {
+    fn from(Tally { title, hint, count, mut examples, by_line }: Tally) -> Self {
+        examples.truncate(if by_line { LINES } else { EXAMPLES });
         Self { what: title, hint, count, examples }
     }
 }
@@ -151,6 +152,8 @@ impl Validation {
 
 /// Examples of left-out rows that are named.
 const EXAMPLES: usize = 6;
+/// … where a line number is all that a row's example says.
+const LINES: usize = 40;
 
 /// Looks at a data set and writes `validation.html`, `validation.json` and `validation.csv` to the results folder.
 pub fn validate(request: &ValidateRequest) -> anyhow::Result<Validation> {
@@ -209,7 +212,7 @@ fn look(request: &ValidateRequest, dataset: &Dataset) -> anyhow::Result<Looked> 
         counts: Counts {
             rows: studies.len() + dataset.problems.len(),
             usable: images.len(),
-            left_out: tallies(&problems, EXAMPLES).into_iter().map(LeftOut::from).collect(),
+            left_out: tallies(&problems, LINES).into_iter().map(LeftOut::from).collect(),
             unused_images: dataset.unused_images,
             split_in_table: studies.iter().any(|study| study.part.is_some()),
             train: of(Side::Train),

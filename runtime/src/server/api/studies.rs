@@ -18,14 +18,13 @@ use super::super::problem::Problem;
 use super::super::records::{Drafted, Event, Recorded, StudyRecord};
 use super::super::room::{Pending, Room, in_background};
 use super::super::study::Study;
+use super::super::upload::{Form, shown_name};
 use super::description::File;
 use super::{Id, follow};
 use crate::evidence::Evidence;
 
 /// Studies on the worklist, at most.
 const ON_THE_LIST: u32 = 500;
-/// Characters of a file's name that are kept.
-const LONGEST_NAME: usize = 255;
 /// Says in a request what the file is called, percent-encoded UTF-8: an address would be written to logs.
 const FILE_NAME: &str = "x-file-name";
 /// Describes the samples that an answer holds.
@@ -101,7 +100,7 @@ pub async fn list(State(room): State<Arc<Room>>) -> Result<Json<Vec<Listed>>, Pr
     Ok(Json(all))
 }
 
-/// Submits an image or DICOM file, as it is, as the body.
+/// Submits an image or DICOM file, as it is, as the body; or as the one file of a form (`multipart/form-data`).
 ///
 /// The answer comes when the file has passed the gate and waits for its draft. A caller that accepts `text/event-stream`
 /// gets the events of the draft at once, as from `/api/studies/{id}/events`; when it goes, the draft is given up.
@@ -112,13 +111,14 @@ pub async fn list(State(room): State<Arc<Room>>) -> Result<Json<Vec<Listed>>, Pr
     responses(
         (status = 200, body = inline(follow::FollowedEvent), content_type = "text/event-stream", description = "The events, where they are accepted"),
         (status = 202, body = Listed, description = "It waits for its draft"),
+        (status = 415, body = Problem, description = "JSON, or a form of another kind"),
         (status = 422, body = Problem, description = "No image that the gate lets through"),
         (status = 429, body = Problem, description = "The queue is full", headers(("retry-after" = u64, description = "Seconds until the next try"))),
     )
 )]
 pub async fn submit(State(room): State<Arc<Room>>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    let name = file_name(&headers)?;
-    let pending = room.submit(name, body).await?;
+    let (name, form) = (file_name(&headers)?, Form::of(&headers)?);
+    let pending = room.submit(name, form, body).await?;
     let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/event-stream") {
         return Ok(follow::stream(room, pending, true).into_response());
@@ -128,14 +128,12 @@ pub async fn submit(State(room): State<Arc<Room>>, headers: HeaderMap, body: Bod
 }
 
 /// The name that a request gives its file: text to be shown, never a path to be opened.
-fn file_name(headers: &HeaderMap) -> Result<String, Problem> {
-    let Some(value) = headers.get(FILE_NAME) else { return Ok("image".to_owned()) };
+fn file_name(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(FILE_NAME) else { return Ok(None) };
     let unusable =
         || Problem::bad_request(format!("{FILE_NAME}: percent-encoded UTF-8 expected, found something else"));
     let name = percent_decoded(value.as_bytes()).and_then(|name| String::from_utf8(name).ok()).ok_or_else(unusable)?;
-    let shown: String = name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();
-    let shown = shown.trim();
-    Ok(if shown.is_empty() { "image".to_owned() } else { shown.to_owned() })
+    Ok(shown_name(&name))
 }
 
 fn percent_decoded(text: &[u8]) -> Option<Vec<u8>> {
@@ -231,11 +229,16 @@ pub async fn image(State(room): State<Arc<Room>>, Id(id): Id) -> Result<Response
 #[utoipa::path(
     put, path = "/api/studies/{id}/image", params(Id),
     request_body(content_type = "application/octet-stream", content = inline(File)),
-    responses((status = 204, description = "It is here"), (status = 409, body = Problem, description = "Another image"), (status = 410, body = Problem, description = "It was purged"))
+    responses((status = 204, description = "It is here"), (status = 409, body = Problem, description = "Another image"), (status = 410, body = Problem, description = "It was purged"), (status = 415, body = Problem, description = "JSON, or a form of another kind"))
 )]
-pub async fn supply_image(State(room): State<Arc<Room>>, Id(id): Id, body: Body) -> Result<StatusCode, Problem> {
+pub async fn supply_image(
+    State(room): State<Arc<Room>>,
+    Id(id): Id,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, Problem> {
     let expected = image_of(&room, id).await?;
-    let file = room.read_image(body).await?;
+    let (file, _) = room.read_image(Form::of(&headers)?, body).await?;
     let found = hex(&Sha256::digest(&file));
     if found != expected {
         return Err(Problem::conflict("file: the very file that was drafted expected, found another"));
@@ -271,19 +274,19 @@ async fn image_of(room: &Arc<Room>, id: String) -> Result<String, Problem> {
 mod tests {
     use super::*;
 
-    fn named(value: &str) -> Result<String, u16> {
+    fn named(value: &str) -> Result<Option<String>, u16> {
         let headers = HeaderMap::from_iter([(header::HeaderName::from_static(FILE_NAME), value.parse().unwrap())]);
         file_name(&headers).map_err(|problem| problem.status().as_u16())
     }
 
     #[test]
     fn a_name_is_text_and_nothing_else() {
-        assert_eq!(named("a%20b.dcm").unwrap(), "a b.dcm");
-        assert_eq!(named("J%C3%BCrgen.png").unwrap(), "Jürgen.png");
-        assert_eq!(named("..%2F..%2Fetc%2Fpasswd").unwrap(), "../../etc/passwd");
-        assert_eq!(named("a%00%0Ab").unwrap(), "ab");
-        assert_eq!(named("%00").unwrap(), "image");
-        assert_eq!(named(&"x".repeat(400)).unwrap().len(), LONGEST_NAME);
+        assert_eq!(named("a%20b.dcm").unwrap().unwrap(), "a b.dcm");
+        assert_eq!(named("J%C3%BCrgen.png").unwrap().unwrap(), "Jürgen.png");
+        assert_eq!(named("..%2F..%2Fetc%2Fpasswd").unwrap().unwrap(), "../../etc/passwd");
+        assert_eq!(named("a%00%0Ab").unwrap().unwrap(), "ab");
+        assert_eq!(named("%00").unwrap(), None);
+        assert_eq!(named(&"x".repeat(400)).unwrap().unwrap().len(), 255);
         for broken in ["%", "%2", "%zz", "%ff"] {
             assert_eq!(named(broken), Err(400), "{broken}");
         }

@@ -29,7 +29,7 @@ use super::left_out::Reason;
 use super::report::Report;
 use super::session::{Columns, Corpus, Row, Session, Target};
 use super::text::{Views, one_line};
-use crate::data::Part;
+use crate::data::{Part, text_or_nothing};
 use corrected::Correction;
 use lists::is_frontal;
 use sections::Sections;
@@ -243,7 +243,8 @@ fn study_text(report: &str, sections: &Sections<'_>, number: Option<u32>, wanted
         };
         return StudyText { text: one_line(text), source: "report: set by hand", ..StudyText::default() }.if_any();
     }
-    let [findings, impression] = [sections.findings(), sections.impression()].map(one_line);
+    let [findings, impression] =
+        [sections.findings(), sections.impression()].map(|text| one_line(text_or_nothing(text)));
     let both = super::Sections::Both.text(&findings, &impression);
     let (text, source) = match wanted {
         Text::Findings => (findings.clone(), "report"),

@@ -22,6 +22,7 @@ use super::left_out::Reason;
 use super::report::Report;
 use super::session::{Columns, Corpus, Row, Session, Target};
 use super::text::{Sections, Views};
+use crate::data::{no_text, text_or_nothing};
 use kaggle::{PROJECTIONS, Projections, image_key};
 pub use marks::Marks;
 
@@ -245,7 +246,7 @@ impl Import<'_> {
 
     /// One row per image of the report.
     fn report(&self, report: StudyReport, session: &mut Session<'_>) -> Result<(), ImportError> {
-        let has = |text: &str| u64::from(!text.trim().is_empty());
+        let has = |text: &str| u64::from(no_text(text).is_none());
         session.count(REPORTS, 1);
         session.count(WITH_FINDINGS, has(&report.findings));
         session.count(WITH_IMPRESSION, has(&report.impression));
@@ -253,7 +254,8 @@ impl Import<'_> {
         if self.options.sections.text(&findings, &impression).is_empty() {
             return session.leave_out(Reason::NoText, &study, "");
         }
-        let [findings, impression] = [findings, impression].map(|text| self.options.marks.apply(&text));
+        let [findings, impression] =
+            [findings, impression].map(|text| self.options.marks.apply(text_or_nothing(&text)));
         let text = self.options.sections.text(&findings, &impression);
         if text.is_empty() {
             return session.leave_out(Reason::OnlyMarks, &study, "");

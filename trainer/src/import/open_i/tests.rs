@@ -106,7 +106,7 @@ fn archive_and_folder_give_the_same_data_set() {
     let scene = Scene::new();
     let archive = scene.archive();
     let report = scene.run(&archive, &scene.options(), Some(Placement::Auto)).unwrap();
-    assert_eq!(report.read, [("reports", 5), ("with findings", 3), ("with impression", 3)]);
+    assert_eq!(report.read, [("reports", 5), ("with findings", 3), ("with impression", 2)]);
     let rows = scene.rows();
     assert_eq!(rows.len(), 2);
     assert_eq!((&rows[0]["id"][..], &rows[0]["text"][..]), ("CXR1_1_IM-0001-4001.png", "Heart size normal. No XXXX."));
@@ -156,6 +156,23 @@ fn kaggles_edition_gives_the_same_texts() {
 }
 
 #[test]
+fn a_section_that_says_nan_is_none() {
+    let scene = Scene::new();
+    scene.write("indiana_reports.csv", "uid,findings,impression\n1,nan,No XXXX.\n2,Clear., NaN \n4,nan,None\n");
+    scene.write("images/1_IM-0001-4001.dcm.png", "frontal");
+    scene.write("images/2_IM-0652-1001.dcm.png", "frontal");
+    scene.write("images/4_IM-1-1.dcm.png", "frontal");
+    let options = Options { images: None, ..scene.options() };
+    let report = scene.run(&scene.path("indiana_reports.csv"), &options, Some(Placement::Auto)).unwrap();
+    let rows = scene.rows();
+    let texts: Vec<[&str; 3]> =
+        rows.iter().map(|row| ["text", "findings", "impression"].map(|column| &row[column][..])).collect();
+    assert_eq!(texts, [["No XXXX.", "", "No XXXX."], ["Clear.", "Clear.", ""]]);
+    assert_eq!(report.read, [("reports", 3), ("with findings", 1), ("with impression", 1)]);
+    assert_eq!(left_out(&report), BTreeMap::from([(Reason::NoText, 1), (Reason::OtherView, 1)]));
+}
+
+#[test]
 fn options_choose_views_sections_and_marks() {
     let scene = Scene::new();
     let archive = scene.archive();
@@ -173,7 +190,7 @@ fn options_choose_views_sections_and_marks() {
     let impression = Options { sections: Sections::Impression, marks: Marks::Remove, ..all };
     let report = scene.run(&archive, &impression, None).unwrap();
     assert_eq!(scene.rows()[0]["text"], "No.");
-    assert_eq!(left_out(&report)[&Reason::NoText], 2);
+    assert_eq!(left_out(&report)[&Reason::NoText], 3, "`None.` is no impression");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::hold_out::HoldOut;
 use super::left_out::Reason;
 use super::report::Report;
 use super::session::{Columns, Corpus, Row, Session, Target};
-use crate::data::{IMAGE_FOLDER, Part};
+use crate::data::{IMAGE_FOLDER, Part, no_text};
 use rows::{Cells, Sink};
 
 /// How to import it.
@@ -162,7 +162,7 @@ impl Sink for Import<'_> {
         if image.is_empty() {
             return session.leave_out(Reason::EmptyCell, &item, "");
         }
-        let texts: Vec<_> = places.text.iter().map(|&at| cells[at]).filter(|text| !text.is_empty()).collect();
+        let texts: Vec<_> = places.text.iter().map(|&at| cells[at]).filter(|text| no_text(text).is_none()).collect();
         if texts.is_empty() {
             return session.leave_out(Reason::NoText, &item, "");
         }

@@ -119,6 +119,18 @@ fn rows_that_cannot_be_used_are_told_by_line_and_reason() {
 }
 
 #[test]
+fn cells_with_a_word_for_a_missing_value_give_no_text() {
+    let scene = Scene::new();
+    let table = "Image,Findings,Impression\na.png,nan,Normal.\nb,Clear.,N/A\ndeep/c.tif,None,-\ndeep/d,\u{200b},null\n";
+    scene.write("t.csv", table.as_bytes());
+    let report = scene.run("t.csv", &options()).unwrap();
+    assert_eq!(scene.ids_and_texts(), pairs(&[("a.png", "Normal."), ("b.jpg", "Clear.")]));
+    assert_eq!(left_out(&report), BTreeMap::from([(Reason::NoText, 2)]));
+    let told = fs::read_to_string(scene.place.path().join("out/XREPORT_left_out.csv")).unwrap();
+    assert!(told.contains("line 4,") && told.contains("line 5,"), "{told}");
+}
+
+#[test]
 fn patients_and_the_other_columns_are_taken_over() {
     let scene = Scene::new();
     let tsv = "Image\tFindings\tImpression\tPID\tAcc\tView\na.png\tone\t\tp1\ts1\tPA\nb\ttwo\t\tp1\ts2\tAP\n";
