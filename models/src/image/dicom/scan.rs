@@ -268,6 +268,7 @@ struct Header {
 }
 
 /// An item of a sequence, its header read already.
+#[derive(Debug, Clone, Copy)]
 struct Item {
     header: Header,
     depth: usize,
