@@ -205,7 +205,7 @@ mod tests {
         assert!(message("a file").contains("none of the boundaries"), "{}", message("a file"));
         let end = FORM.find("\r\n--xx--").unwrap() + 6;
         for length in 0..end {
-            assert!(file_of(FORM[..length].as_bytes(), b"xx").is_err(), "cut after {length} bytes");
+            assert!(file_of(&FORM.as_bytes()[..length], b"xx").is_err(), "cut after {length} bytes");
         }
     }
 }
