@@ -46,7 +46,7 @@ impl Score {
         let request = ScoreRequest { generated: self.generated, references: self.references, treatments, missing };
         let scored = score(&request)?;
         for remark in &scored.remarks {
-            eprintln!("warning: {remark}");
+            console::warning(remark);
         }
         if let Some(path) = &self.per_report {
             write_file(path, &write_per_report(&scored)?)?;
