@@ -210,7 +210,7 @@ fn ten_thousand_words_of_a_hostile_text_do_no_harm() {
     let hostile = format!("<script>alert(1)</script> {} </section>", "no possible effusion . ".repeat(10_000));
     place.write(
         "data/reports.csv",
-        format!("id,text,view\na,{hostile},<b>PA</b>\nb,\u{1f4a9} {},\n", "\u{301}".repeat(5_000)),
+        format!("id,text,view\na,{hostile},<b>PA</b>\nb,\u{1f4a9} heart{},\n", "\u{301}".repeat(5_000)),
     );
     place.train("dataset validate --data data").expect_code(0);
     let page = place.read("results/validation.html");

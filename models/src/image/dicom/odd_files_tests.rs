@@ -317,6 +317,10 @@ fn files_without_a_picture_are_named_and_no_images() {
             assert!(!is_image_file(&path), "{name} {class}");
         }
     }
+    // A directory whose file meta information does not say so.
+    let records = DicomFile::empty().class("").items((0x0004, 0x1220), vec![Item::new()]);
+    std::fs::write(folder.path().join("DICOMDIR"), records.build()).unwrap();
+    assert!(!is_image_file(&folder.path().join("DICOMDIR")));
     // An image without pixels is an image, and fails as one; one without file meta information is found by its elements.
     let file = DicomFile::grey(64, 64, 12, &shades(12));
     for (name, bytes) in

@@ -206,11 +206,18 @@ pub(super) fn sop_class(head: &[u8]) -> Option<String> {
     walker.look(false);
     loop {
         let header = walker.header(head.len()).ok()?;
-        let value = walker.value(header, head.len()).ok()?;
         match header.tag {
-            tags::MEDIA_STORAGE_SOP_CLASS_UID | tags::SOP_CLASS_UID => return uid(head.get(value)?),
+            tags::MEDIA_STORAGE_SOP_CLASS_UID | tags::SOP_CLASS_UID => {
+                let value = walker.value(header, head.len()).ok()?;
+                if let Some(class) = uid(head.get(value)?) {
+                    return Some(class);
+                }
+            }
+            // Directories alone have elements of this group.
+            tag if tag.group() == 0x0004 => return Some(uids::MEDIA_STORAGE_DIRECTORY_STORAGE.to_owned()),
             tag if tag > tags::SOP_CLASS_UID => return None,
-            _ => {}
+            _ if header.length.is_none() => _ = walker.items(header, head.len(), 0, false).ok()?,
+            _ => _ = walker.value(header, head.len()).ok()?,
         }
     }
 }
