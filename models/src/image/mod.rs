@@ -69,7 +69,7 @@ pub fn is_image_file(path: &Path) -> bool {
 }
 
 /// Whether the first 132 bytes of a regular file are those of DICOM.
-fn starts_as_dicom(path: &Path) -> bool {
+pub fn starts_as_dicom(path: &Path) -> bool {
     let mut start = [0; 132];
     // A pipe or device could block.
     path.is_file()
