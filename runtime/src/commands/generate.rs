@@ -54,7 +54,7 @@ const CHANGE_NO_ROW: [&str; 13] = [
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub struct Generate {
-    /// Images, folders (searched whole) or CSV files with a column of paths [default: generation/input_images]
+    /// Images, folders (searched whole) or lists (CSV, TSV) with a column of paths [default: generation/input_images]
     pub inputs: Vec<PathBuf>,
     /// Where the results go: a folder for txt, a file for csv and jsonl
     #[arg(long, value_name = "PATH", default_value = REPORTS)]
@@ -263,7 +263,10 @@ impl Run {
                 bar.suspend(|| eprintln!("warning: `{}`: {}", finished.row.id, finished.row.warnings));
             }
             bar.inc(1);
-            job.record(finished)
+            if let Some(error) = job.record(finished)? {
+                bar.suspend(|| eprintln!("failed: {error}"));
+            }
+            Ok(())
         })?;
         bar.finish_and_clear();
         Ok(())
