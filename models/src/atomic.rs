@@ -3,11 +3,14 @@
 //! Everything is first written beside its target, synced to the disk, and then renamed into place. Whatever interrupts
 //! the work leaves the old state; at worst a hidden `.NAME.….tmp` beside it, which nothing reads.
 
+use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use sha2::{Digest, Sha256};
 
 /// Why something could not be written; every variant names the target.
 #[derive(Debug, thiserror::Error)]
@@ -293,8 +296,21 @@ fn hidden_name(target: &Path, purpose: &str) -> PathBuf {
 }
 
 fn hidden_prefix(target: &Path, purpose: &str) -> String {
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    format!(".{name}.{purpose}-")
+    format!(".{}.{purpose}-", shortened(&target.file_name().unwrap_or_default().to_string_lossy()))
+}
+
+/// A name that leaves room for what is put around it: file systems take 255 bytes. A long one keeps its beginning and its
+/// extension; a hash tells it from others.
+fn shortened(name: &str) -> Cow<'_, str> {
+    const LONGEST: usize = 200;
+    const BEGINNING: usize = 150;
+    if name.len() <= LONGEST {
+        return Cow::Borrowed(name);
+    }
+    let beginning = &name[..name.floor_char_boundary(BEGINNING)];
+    let hash = format!("{:x}", Sha256::digest(name.as_bytes()));
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension).filter(|extension| extension.len() <= 16);
+    Cow::Owned(format!("{beginning}~{}.{}", &hash[..16], extension.unwrap_or_default()))
 }
 
 /// The folder of a path; `.` for a bare name.
@@ -349,6 +365,20 @@ mod tests {
             fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn a_name_as_long_as_a_file_system_takes_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        for letter in ["x", "é"] {
+            let path = folder.path().join(format!("{}.txt", letter.repeat(251 / letter.len())));
+            write_file(&path, b"one").unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"one");
+        }
+        let [one, other] =
+            ["a", "b"].map(|end| hidden_prefix(Path::new(&format!("{}{end}.txt", "x".repeat(250))), PART));
+        assert!(one != other && one.contains(".txt.") && one.len() < 200, "{one}");
+        assert_eq!(hidden_prefix(Path::new("a.txt"), PART), format!(".a.txt.{PART}-"));
     }
 
     #[test]

@@ -9,7 +9,10 @@
 pub mod atomic;
 pub mod bundle;
 pub mod image;
+pub mod image_lookup;
 pub mod ngrams;
 pub mod onnx;
+pub mod spelling;
 pub mod study_id;
+pub mod table;
 pub mod text;

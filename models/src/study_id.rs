@@ -1,12 +1,14 @@
 //! The one rule for ids, wherever rows meet: data set, results, score.
 //!
 //! An id is a path relative to the images, with forward slashes; a leading `images/` and a known extension do not
-//! matter. `images\p10\a.PNG`, `p10/a.dcm` and `p10/a` are one id: `p10/a`.
+//! matter, nor whether an accent is a character of its own. `images\p10\a.PNG`, `p10/a.dcm` and `p10/a` are one id:
+//! `p10/a`.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::image::KNOWN_EXTENSIONS;
+use crate::spelling;
 
 /// The folder that an id may begin with.
 const IMAGE_FOLDER: &str = "images";
@@ -37,7 +39,8 @@ pub enum StudyIdError {
     },
     /// Two files answer to one id.
     #[error(
-        "id `{id}` is ambiguous: both `{first}` and `{second}` answer to it{}\nhint: rename or remove one of them; the extension does not tell ids apart",
+        "id `{id}` is ambiguous: both {} answer to it{}\nhint: rename or remove one of them; the extension does not tell ids apart",
+        spelling::both(first, second),
         if *others > 0 { format!(" (and {others} more such ids)") } else { String::new() }
     )]
     Collision {
@@ -66,7 +69,7 @@ pub struct StudyId(String);
 
 impl StudyId {
     /// Normalises an id or a relative path: surrounding white space, `.` parts and doubled slashes go, `\` becomes `/`,
-    /// one leading `images/` and a known image or DICOM extension go.
+    /// one leading `images/` and a known image or DICOM extension go, and letters are composed (NFC).
     ///
     /// Other dots stay, so that a DICOM UID keeps its last number.
     ///
@@ -74,8 +77,9 @@ impl StudyId {
     /// An empty id, an absolute path (also of Windows), or one with `..`.
     pub fn normalise(raw: &str) -> Result<Self, StudyIdError> {
         let given = || raw.to_owned();
-        let path = raw.trim().replace('\\', "/");
-        let has_drive = path.as_bytes().get(1) == Some(&b':') && path.as_bytes()[0].is_ascii_alphabetic();
+        let path = spelling::composed(raw.trim()).replace('\\', "/");
+        // Without a slash behind it, `c:` begins a file's name like another: Linux and macOS know no drives.
+        let has_drive = matches!(path.as_bytes(), [drive, b':', b'/', ..] if drive.is_ascii_alphabetic());
         if path.starts_with('/') || has_drive {
             return Err(StudyIdError::Absolute { id: given() });
         }
@@ -112,7 +116,7 @@ impl From<StudyId> for String {
 }
 
 /// A file name without one known extension. A name that is nothing but an extension (`.png`) stays.
-fn without_extension(name: &str) -> &str {
+pub(crate) fn without_extension(name: &str) -> &str {
     match name.rsplit_once('.') {
         Some((stem, extension)) if !stem.is_empty() => {
             if KNOWN_EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)) { stem } else { name }
@@ -213,6 +217,16 @@ mod tests {
     }
 
     #[test]
+    fn composed_and_decomposed_letters_are_one_id() {
+        assert_eq!(id("images/Re\u{301}sume\u{301} 1.png"), "R\u{e9}sum\u{e9} 1");
+        assert_eq!(id("胸部/a b.dcm"), "胸部/a b");
+        let index = IdIndex::new(["e\u{301}.png"]).unwrap();
+        assert_eq!(index.resolve("\u{e9}").unwrap(), "e\u{301}.png");
+        let error = IdIndex::new(["\u{e9}.png", "e\u{301}.png"]).unwrap_err().to_string();
+        assert!(error.contains("U+00E9 in the first is U+0065 U+0301 in the second"), "{error}");
+    }
+
+    #[test]
     fn what_is_no_extension_and_no_image_folder_stays() {
         assert_eq!(id("1.2.840.113619.2"), "1.2.840.113619.2");
         assert_eq!(id("1.2.840.113619.2.dcm"), "1.2.840.113619.2");
@@ -225,6 +239,7 @@ mod tests {
         assert_eq!(id("p10/images/a"), "p10/images/a");
         assert_eq!(id("Images/a"), "Images/a");
         assert_eq!(id("a..b/c...png"), "a..b/c..");
+        assert_eq!(id("c:a.png"), "c:a");
     }
 
     #[test]

@@ -9,6 +9,9 @@ use sha2::{Digest, Sha256};
 use xreport_models::bundle::Bundle;
 use xreport_models::image::{Gate, GateMode, Limits, Preprocessing, Views, decode};
 use xreport_models::onnx::header::OnnxHeader;
+use xreport_models::spelling;
+use xreport_models::study_id::StudyId;
+use xreport_models::table::{Breaks, Table};
 use xreport_models::text::Tokenizer;
 
 /// A DICOM file without its preamble and magic, so that every input gets past them. Whether it is an image.
@@ -68,6 +71,36 @@ pub fn jpeg2000(stream: &[u8]) -> bool {
         b"\xFE\xFF\xDD\xE0\0\0\0\0".to_vec(),
     ];
     image(&file.concat())
+}
+
+/// A table or list, as any command may be given it. Whether it is one.
+pub fn table(bytes: &[u8]) -> bool {
+    let known = ["id", "text", "path"];
+    let Ok(table) = Table::parse(Path::new("fuzzed"), bytes.to_vec(), &known) else { return false };
+    let (hint, lines) = ("columns", bytes.len() + 1);
+    for name in known {
+        assert_eq!(table.column(name, hint).is_ok(), table.find(name).is_ok_and(|place| place.is_some()));
+    }
+    for breaks in [Breaks::InCells, Breaks::EndRows] {
+        let (mut rows, mut line) = (table.rows(breaks), 0);
+        while let Some(row) = rows.next() {
+            assert!(row.line() > line && row.line() <= lines, "rows come in the order of their lines");
+            line = row.line();
+            assert!(rows.bytes_read() <= table.len());
+            let whole = row.check().is_ok();
+            let cells = (0..=table.names().len()).map(|column| row.cell(column));
+            for (column, cell) in cells.enumerate().filter_map(|(column, cell)| Some((column, cell.ok()?))) {
+                assert!(!whole || column < table.names().len() || cell.is_empty(), "no cell beyond the header's");
+                let composed = spelling::composed(cell);
+                assert_eq!(spelling::composed(&composed), composed);
+                // Whatever the cell is, the id that comes of it can be written into a table again.
+                if let Ok(id) = StudyId::normalise(cell) {
+                    assert!(!id.as_str().is_empty() && !id.as_str().starts_with('/'));
+                }
+            }
+        }
+    }
+    !table.names().is_empty()
 }
 
 /// A bundle's files: the first byte says which one it is. Whether it is accepted.

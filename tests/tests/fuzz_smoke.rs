@@ -183,6 +183,11 @@ fn bundle() {
     smoke("bundle", readers::bundle, &[]);
 }
 
+#[test]
+fn table() {
+    smoke("table", readers::table, &["sheet", "utf-32"]);
+}
+
 /// Every value representation of the names that follow, in lower case.
 fn lower_case(mut file: Vec<u8>) -> Vec<u8> {
     for at in 0..file.len().saturating_sub(2) {
@@ -282,6 +287,9 @@ fn write_the_seeds() {
     ] {
         write("image", name, &encoded(format));
     }
+    for (name, bytes) in table_seeds() {
+        write("table", name, &bytes);
+    }
     let folder = readers::bundle_folder();
     for (which, file) in [(0u8, "encoder.onnx"), (0, "decoder.onnx"), (2, "bundle.json"), (3, "bundle.json")] {
         let content = fs::read(folder.join(file)).unwrap();
@@ -295,4 +303,31 @@ fn write_the_seeds() {
         vocabulary.retain(|_, id| id.as_u64().is_some_and(|id| id < 120));
     }
     write("bundle", "1-tokenizer.json", &[&[1][..], tokenizer.to_string().as_bytes()].concat());
+}
+
+/// Tables in the forms that spreadsheets and databases write, right and wrong.
+fn table_seeds() -> Vec<(&'static str, Vec<u8>)> {
+    let plain =
+        "id,text,split\np1/a.png,\"Clear, no effusion.\",train\nM\u{fc}ller 1,\"two\nlines, \"\"so\"\" said\",test\n";
+    let utf16 = |text: &str, bytes: fn(u16) -> [u8; 2]| -> Vec<u8> { text.encode_utf16().flat_map(bytes).collect() };
+    let tabs = "\u{feff}id\ttext\r\na\tOne; two.\r\n\u{10348}\tThree.\r\n";
+    vec![
+        ("commas", plain.as_bytes().to_vec()),
+        ("cr", plain.replace('\n', "\r").into_bytes()),
+        ("semicolons", "\u{feff}sep=;\r\n\" ID \";Text\r\na;One.\r\n\r\n;;\r\n".into()),
+        ("tabs", utf16(tabs, u16::to_le_bytes)),
+        ("big-endian", utf16(tabs, u16::to_be_bytes)),
+        ("unmarked", utf16("id|text\na|One.\n", u16::to_le_bytes)),
+        ("half-a-unit", [utf16("\u{feff}path\na", u16::to_le_bytes), vec![0xd8]].concat()),
+        (
+            "one-column",
+            "path\nDoe, John/1.png\nimages\\p1\\e\u{301}.PNG\n./../x.dcm\n/abs/a.png\nC:\\scans\\a.png\n".into(),
+        ),
+        ("quotes", "id,text\na,\"open\nb, \"spaced\"\nc,\"ends\" here\nd,5\" tube\n\"e".into()),
+        ("ragged", b"id,text\na\nb,c,d\n,\n\0,\xff\nM\xfcller,x\n".to_vec()),
+        ("headless", "p10000032/s1.png\np10000032/s2.png\n".into()),
+        ("repeated", "id,ID,text,text\na,b,c,d\n".into()),
+        ("sheet", b"PK\x03\x04\x14\0\x06\0\x08\0".to_vec()),
+        ("utf-32", b"\xff\xfe\0\0i\0\0\0d\0\0\0\n\0\0\0".to_vec()),
+    ]
 }

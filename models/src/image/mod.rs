@@ -83,6 +83,16 @@ pub fn is_image_file(path: &Path) -> bool {
     }
 }
 
+/// Whether the content of a regular file is DICOM.
+pub fn starts_as_dicom(path: &Path) -> bool {
+    head(path).is_some_and(|head| dicom::is_dicom(&head))
+}
+
+/// Whether a regular file is DICOM of a kind that holds no picture: a directory, a report, the settings of a viewer.
+pub fn is_dicom_without_picture(path: &Path) -> bool {
+    head(path).is_some_and(|head| dicom::is_dicom(&head) && !dicom::holds_picture(&head))
+}
+
 fn has_dicom_extension(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     extension.is_some_and(|extension| ["dcm", "dicom", "dic"].iter().any(|known| known.eq_ignore_ascii_case(extension)))

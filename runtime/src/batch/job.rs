@@ -11,7 +11,7 @@ use xreport_models::atomic::is_leftover;
 use super::places::shard_of_ledger;
 use super::{End, Ledger, LedgerError, Places, Settings, Shard, assemble};
 use crate::generate::{Finished, Task};
-use crate::inputs::Inputs;
+use crate::inputs::{Inputs, Refused};
 use crate::output::{Format, OutputError, TextFiles};
 
 /// How a run went; the counts add up to `inputs`.
@@ -112,7 +112,18 @@ impl Job {
         });
         self.counts = Counts { inputs, kept: inputs - pending.len(), ..Counts::default() };
         self.ledger.reserve(inputs);
-        pending
+        pending.into_iter().map(|task| self.nameable(task)).collect()
+    }
+
+    /// The task, refused where its text file cannot have its name: nothing is drafted for that.
+    fn nameable(&self, task: Task) -> Task {
+        match self.texts.as_ref().map(|texts| texts.check(task.id())) {
+            Some(Err(error)) => {
+                let refused = Refused { id: task.id().to_owned(), problem: error.to_string() };
+                Task { source: Err(refused), ..task }
+            }
+            _ => task,
+        }
     }
 
     /// Tasks that came later, as in a watched folder: each gets the next place.
@@ -143,23 +154,29 @@ impl Job {
         self.counts
     }
 
-    /// Takes a result: its text first, then its line in the ledger, so that what the ledger knows is there.
-    pub fn record(&mut self, finished: &Finished) -> Result<(), LedgerError> {
+    /// Takes a result: its text first, then its line in the ledger, so that what the ledger knows is there. Where this
+    /// one's text file cannot have its name, it counts as failed; the error that its row then has is returned.
+    pub fn record(&mut self, finished: &Finished) -> Result<Option<String>, LedgerError> {
         let row = &finished.row;
-        let done = row.status == "ok";
-        match &self.texts {
-            Some(texts) if done => texts.write(&row.id, &row.text, &row.notice)?,
-            Some(texts) => texts.remove(&row.id)?,
-            None => {}
-        }
+        let written = match &self.texts {
+            Some(texts) if row.status == "ok" => texts.write(&row.id, &row.text, &row.notice),
+            Some(texts) => texts.remove(&row.id),
+            None => Ok(()),
+        };
+        let unnamed = match written {
+            Err(error @ OutputError::Name { .. }) => Some(error.to_string()),
+            other => other.map(|()| None)?,
+        };
+        let failed = unnamed.clone().map(|error| row.without_draft(error));
+        let row = failed.as_ref().unwrap_or(row);
         self.ledger.record(finished.task.place, finished.file, row)?;
-        if done {
+        if row.status == "ok" {
             self.counts.done += 1;
         } else {
             self.counts.failed += 1;
         }
         self.waiting.get_or_insert_with(Instant::now);
-        Ok(())
+        Ok(unnamed)
     }
 
     /// Every input was tried: puts the output in its place. A shard's waits for [`merge`](super::merge()).

@@ -56,7 +56,7 @@ const CHANGE_NO_ROW: [&str; 13] = [
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub struct Generate {
-    /// Images, folders (searched whole) or CSV files with a column of paths [default: generation/input_images]
+    /// Images, folders (searched whole) or lists (CSV, TSV) with a column of paths [default: generation/input_images]
     pub inputs: Vec<PathBuf>,
     /// Where the results go: a folder for txt, a file for csv and jsonl. `-` prints the rows, csv or jsonl, to stdout as they
     /// come, in the order of the inputs: without a ledger, so that nothing is gone on with
@@ -287,7 +287,10 @@ impl Run {
         generate(workers, tasks, *options, stop, &mut |finished| {
             tell(finished);
             bar.inc(1);
-            job.record(finished)
+            if let Some(error) = job.record(finished)? {
+                console::info(format_args!("failed: {error}"));
+            }
+            Ok(())
         })?;
         bar.finish_and_clear();
         Ok(())

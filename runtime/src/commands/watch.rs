@@ -23,7 +23,7 @@ const NAP: Duration = Duration::from_millis(100);
 /// What is there at the start. A name that is typed wrong is refused; what cannot be read may be mended later.
 pub fn first_look(paths: &[PathBuf]) -> Result<Inputs, InputError> {
     let mut found = inputs::find(paths);
-    let wrong = found.unreadable.iter().position(|error| !matches!(error, InputError::Read { .. }));
+    let wrong = found.unreadable.iter().position(|error| matches!(error, InputError::Missing(_)));
     wrong.map_or(Ok(()), |place| Err(found.unreadable.swap_remove(place)))?;
     Ok(found)
 }

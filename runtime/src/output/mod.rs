@@ -59,6 +59,28 @@ pub struct ResultRow {
     pub notice: String,
 }
 
+impl ResultRow {
+    /// The row of the same input without its draft, which could not be kept.
+    #[must_use]
+    pub fn without_draft(&self, error: String) -> Self {
+        Self {
+            text: String::new(),
+            status: "failed",
+            error,
+            warnings: String::new(),
+            mean_log_probability: None,
+            tokens: None,
+            finish: "",
+            seconds: None,
+            token_ids: self.token_ids.as_ref().map(|_| String::new()),
+            log_probabilities: self.log_probabilities.as_ref().map(|_| String::new()),
+            evidence: self.evidence.as_ref().map(|_| String::new()),
+            alternatives: self.alternatives.as_ref().map(|_| String::new()),
+            ..self.clone()
+        }
+    }
+}
+
 /// Form of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -114,6 +136,16 @@ pub enum OutputError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// One text file has a name that cannot be: the others do not mind.
+    #[error(
+        "cannot write the text file of `{id}`: {problem}\nhint: shorten or change the image's name, or write a table: --out reports.csv"
+    )]
+    Name {
+        /// The input.
+        id: String,
+        /// Why not.
+        problem: String,
     },
     /// The output cannot be one.
     #[error("cannot write `{}`: {problem}", path.display())]

@@ -1,11 +1,15 @@
 //! One text file per image, in folders that mirror the input.
 
-use std::io::ErrorKind;
+use std::ffi::OsStr;
+use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use xreport_models::atomic::write_file;
+use xreport_models::atomic::{AtomicError, write_file};
 
 use super::OutputError;
+
+/// Bytes of a file's name that the usual file systems take; one that takes less says so itself.
+const LONGEST_NAME: usize = 255;
 
 /// A folder of text files.
 #[derive(Debug, Clone)]
@@ -19,12 +23,40 @@ impl TextFiles {
         Self { folder: folder.to_path_buf() }
     }
 
+    /// Whether the file of `id` can have its name, as far as that is known before it is written.
+    ///
+    /// # Errors
+    /// [`OutputError::Name`].
+    pub fn check(&self, id: &str) -> Result<(), OutputError> {
+        let name = text_name(id);
+        match name.iter().map(OsStr::len).find(|&length| length > LONGEST_NAME) {
+            None => Ok(()),
+            Some(long) => {
+                let problem =
+                    format!("its name would have {long} bytes, {LONGEST_NAME} are the most that a name can have");
+                Err(OutputError::Name { id: id.to_owned(), problem })
+            }
+        }
+    }
+
     /// Writes the draft of `id`, whole or not at all.
+    ///
+    /// # Errors
+    /// [`OutputError::Name`] where this file's name alone is the reason.
     pub fn write(&self, id: &str, text: &str, notice: &str) -> Result<(), OutputError> {
         let path = self.path(id);
+        let name = |problem: String| OutputError::Name { id: id.to_owned(), problem };
+        self.check(id)?;
         let parent = path.parent().unwrap_or(&self.folder);
-        std::fs::create_dir_all(parent).map_err(|source| OutputError::Write { path: path.clone(), source })?;
-        Ok(write_file(&path, format!("{text}\n\n[{notice}]\n").as_bytes())?)
+        std::fs::create_dir_all(parent).map_err(|source| match source.kind() {
+            _ if is_of_the_name(&source) => name(source.to_string()),
+            _ => OutputError::Write { path: path.clone(), source },
+        })?;
+        match write_file(&path, format!("{text}\n\n[{notice}]\n").as_bytes()) {
+            Err(AtomicError::WrongKind { found, .. }) => Err(name(format!("{found} stands in its place"))),
+            Err(AtomicError::Io { source, .. }) if is_of_the_name(&source) => Err(name(source.to_string())),
+            written => Ok(written?),
+        }
     }
 
     /// Whether `id` has a file.
@@ -36,7 +68,9 @@ impl TextFiles {
     pub fn remove(&self, id: &str) -> Result<(), OutputError> {
         let path = self.path(id);
         match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != ErrorKind::NotFound => Err(OutputError::Write { path, source }),
+            Err(source) if source.kind() != ErrorKind::NotFound && !is_of_the_name(&source) => {
+                Err(OutputError::Write { path, source })
+            }
             _ => Ok(()),
         }
     }
@@ -44,6 +78,12 @@ impl TextFiles {
     fn path(&self, id: &str) -> PathBuf {
         self.folder.join(text_name(id))
     }
+}
+
+/// Whether a name is too long or of the wrong kind, or another file stands where a folder would be: the next file's may not.
+fn is_of_the_name(error: &Error) -> bool {
+    use ErrorKind::{AlreadyExists, InvalidFilename, InvalidInput, IsADirectory, NotADirectory};
+    matches!(error.kind(), AlreadyExists | InvalidFilename | InvalidInput | IsADirectory | NotADirectory)
 }
 
 /// The text file's name: the image's whole name, extension included, so that `a.png` and `a.jpg` do not collide. What

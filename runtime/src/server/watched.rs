@@ -83,6 +83,7 @@ impl Watch {
     fn look(&mut self) -> (Vec<Ready>, Vec<Unreadable>) {
         let found = inputs::find(std::slice::from_ref(&self.watched.folder));
         let mut unreadable: Vec<_> = found.unreadable.iter().map(|error| self.told(error)).collect();
+        unreadable.extend(found.refused.into_iter().map(|refused| (Some(refused.id), refused.problem)));
         let now = Instant::now();
         let mut ready = Vec::new();
         let mut unsettled = HashSet::new();

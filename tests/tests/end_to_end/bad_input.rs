@@ -121,7 +121,7 @@ fn lists_that_cannot_be_read_are_refused_by_name() {
     place.write("not-text.csv", b"p\xffth\ndata/images/s00.png\n");
     place.write("void.csv", "");
     for (list, said) in [
-        ("no-column.csv", "expected one of path, image, file, id, found study, report"),
+        ("no-column.csv", "expected one of path, image, file, id, found `study`, `report`"),
         ("not-text.csv", "UTF-8"),
         ("void.csv", "no column with paths"),
     ] {
@@ -234,11 +234,12 @@ fn data_sets_that_are_none_are_refused_and_no_checkpoint_is_begun() {
     scenes::write(&place.path("good"), 4);
     place.write("no-columns/XREPORT_dataset.csv", "image,report\ns00,text\n");
     place.write("no-text/reports.csv", "id,comment\ns00,text\n");
-    place.write("utf16/reports.csv", b"\xff\xfei\0d\0,\0t\0e\0x\0t\0");
+    place.write("utf32/reports.csv", b"\xff\xfe\0\0i\0\0\0d\0\0\0");
+    place.write("sheet/reports.csv", b"PK\x03\x04\x14\0\x06\0");
     place.write("both/reports.csv", "id,text\n");
     place.write("both/XREPORT_dataset.csv", "id,text\n");
     place.write("unknown/reports.csv", "id,text\nnobody,text\nno-one,text\n");
-    for data in ["no-columns", "no-text", "utf16", "both", "unknown", "void"] {
+    for data in ["no-columns", "no-text", "utf32", "sheet", "both", "unknown", "void"] {
         fs::create_dir_all(place.path(data).join("images")).unwrap();
     }
     place.write("no-images/reports.csv", "id,text\ns00,text\n");
@@ -248,7 +249,8 @@ fn data_sets_that_are_none_are_refused_and_no_checkpoint_is_begun() {
     for (data, said) in [
         ("no-columns", "no-columns/XREPORT_dataset.csv` has no column `id`, found `image`, `report`"),
         ("no-text", "no-text/reports.csv` has no column `text`"),
-        ("utf16", "utf16/reports.csv` is UTF-16"),
+        ("utf32", "utf32/reports.csv` is UTF-32"),
+        ("sheet", "sheet/reports.csv` is an XLSX"),
         ("both", "two data-set tables in `both`"),
         ("void", "no data-set table in `void`"),
         ("absent", "no data-set table in `absent`"),

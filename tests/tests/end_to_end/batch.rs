@@ -400,7 +400,7 @@ fn a_lists_bad_rows_fail_alone() {
     let rows = place.csv("out.csv");
     let errors: Vec<_> = rows.iter().filter(|row| &row["status"] == "failed").collect();
     for (row, said) in
-        errors.iter().zip(["the path is not UTF-8", "2 fields expected as in the header, found 4", "no path"])
+        errors.iter().zip(["the path is not UTF-8", "expected 2 cells as in the header, found 4", "no path"])
     {
         assert!(row["error"].contains(said) && row["error"].contains("`list.csv`, line "), "{}", &row["error"]);
     }

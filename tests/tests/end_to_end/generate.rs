@@ -127,20 +127,21 @@ fn an_image_a_folder_and_a_list_are_inputs_and_ids_are_relative_to_them() {
     };
     assert_eq!(ids("in/deep/b.png"), ["b.png"]);
     assert_eq!(ids("in/deep"), ["b.png", "er/b.png"]);
-    assert_eq!(ids("lists/some.csv"), ["../in/deep/b.png", "../data/images/s05.png"]);
+    // What lies outside the list's folder is called from the folder that holds all of it.
+    assert_eq!(ids("lists/some.csv"), ["in/deep/b.png", "data/images/s05.png"]);
     assert_eq!(ids("lists/none.csv data/images/s05.png in"), ["s05.png", "a.png", "deep/b.png", "deep/er/b.png"]);
     // An image that is named by hand needs no extension.
     fs::copy(place.path("in/a.png"), place.path("plain")).unwrap();
     assert_eq!(ids("plain"), ["plain"]);
 
-    let clash = place.xreport("generate in/deep/b.png in/deep --model model --out other.csv").expect_code(2);
-    assert!(clash.stderr.contains("`b.png`") && clash.stderr.contains("hint: "), "{clash}");
-    assert!(!place.has("other.csv"));
+    let clash = place.xreport("generate in/deep/b.png in/deep --model model --out other.csv").expect_code(1);
+    assert!(clash.stderr.contains("2 reports drafted, 1 failed") && clash.stderr.contains("hint: "), "{clash}");
+    assert_eq!(clash.stderr.matches("two inputs answer to the id `b.png`").count(), 1, "{clash}");
     // A list's `..` does not lead out of the reports' folder.
     place.xreport("generate lists/some.csv --model model --out reports/here").expect_code(0);
     assert_eq!(
         place.files("reports"),
-        ["here/%2E%2E/data/images/s05.png.txt", "here/%2E%2E/in/deep/b.png.txt", "here/index.csv", "here/ledger.jsonl"]
+        ["here/data/images/s05.png.txt", "here/in/deep/b.png.txt", "here/index.csv", "here/ledger.jsonl"]
     );
 }
 

@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use csv::ByteRecord;
 use xreport_models::study_id::StudyId;
+use xreport_models::table::{Breaks, Table};
 
-use super::table::{self, TableError, detect_delimiter, header_name, read_record};
+use super::table::{COLUMNS, TableError};
 
 /// One further column: its cells by the id of their row. Equal cells share one text.
 #[derive(Debug, Clone, Default)]
@@ -37,19 +37,15 @@ impl Further {
 ///
 /// Rows whose id or cell cannot be read are passed over: [`super::Dataset::open`] tells of them.
 pub fn further_columns<const N: usize>(path: &Path, names: [&str; N]) -> Result<[Option<Further>; N], TableError> {
-    let bytes = std::fs::read(path).map_err(|source| TableError::Read { path: path.to_owned(), source })?;
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let mut reader = table::reader(bytes, detect_delimiter(bytes));
-    let mut record = ByteRecord::new();
-    read_record(&mut reader, &mut record);
-    let header: Vec<_> = record.iter().map(header_name).collect();
-    let place = |name: &str| header.iter().position(|cell| cell == name);
+    let table = Table::open(path, &COLUMNS)?;
+    // The first of equal names counts: who opens the data set is told of two that are needed.
+    let place = |name: &str| table.names().iter().position(|cell| cell.to_lowercase() == name);
     let places = names.map(place);
     let mut columns = places.map(|place| place.map(|_| Further::default()));
     let (Some(id_place), true) = (place("id"), places.iter().any(Option::is_some)) else { return Ok(columns) };
     let mut known: [HashMap<String, u32>; N] = std::array::from_fn(|_| HashMap::new());
-    while read_record(&mut reader, &mut record) {
-        let cell = |at: usize| record.get(at).and_then(|cell| std::str::from_utf8(cell).ok()).map(str::trim);
+    for row in table.rows(Breaks::InCells) {
+        let cell = |at: usize| row.cell(at).ok();
         let Some(id) = cell(id_place).and_then(|id| StudyId::normalise(id).ok()).map(String::from) else { continue };
         for ((column, place), known) in columns.iter_mut().zip(places).zip(&mut known) {
             let value = place.and_then(cell).filter(|value| !value.is_empty());

@@ -5,6 +5,9 @@
 
 use std::fmt::Write as _;
 
+use xreport_models::spelling;
+use xreport_models::table;
+
 use super::no_text::NoText;
 
 /// Why one study was left out.
@@ -76,8 +79,21 @@ pub enum RowFault {
     Quotes,
     /// A cell that is needed is not UTF-8.
     NotUtf8,
+    /// A cell that is needed holds a NUL character.
+    Nul,
     /// The `split` cell names no part.
     Part,
+}
+
+impl From<table::RowFault> for RowFault {
+    fn from(fault: table::RowFault) -> Self {
+        match fault {
+            table::RowFault::Cells { expected, found } => Self::Fields { expected, found },
+            table::RowFault::Quotes => Self::Quotes,
+            table::RowFault::NotUtf8 => Self::NotUtf8,
+            table::RowFault::Nul => Self::Nul,
+        }
+    }
 }
 
 /// One kind of problem, as it is summed up.
@@ -115,7 +131,7 @@ impl Problem {
             Self::BadId { line, reason } => format!("line {line}: {}", shown(reason)),
             Self::MissingImage { line, id } => format!("line {line}: `{}`", shown(id)),
             Self::AmbiguousImage { line, id, files } => {
-                format!("line {line}: `{}` fits `{}` and `{}`", shown(id), shown(&files[0]), shown(&files[1]))
+                format!("line {line}: `{}` fits {}", shown(id), spelling::both(&shown(&files[0]), &shown(&files[1])))
             }
             Self::UnreadableImage { reason, .. } => shown(reason),
         }
@@ -147,6 +163,7 @@ impl RowFault {
                 "a quoted text starts right after the delimiter; write a quote inside it twice: \"\"",
             ),
             Self::NotUtf8 => ("rows are not UTF-8", "save the table as UTF-8"),
+            Self::Nul => ("rows hold a NUL character", "no text does: export the table again"),
             Self::Part => {
                 ("rows name no part of the data", "the `split` cell is train, validation (val, validate) or test")
             }

@@ -48,6 +48,8 @@ pub struct Dataset {
     pub problems: Vec<Problem>,
     /// Images that no row names.
     pub unused_images: usize,
+    /// Folders inside the image folder that cannot be read, and why: their images are missing.
+    pub unreadable_folders: Vec<(String, String)>,
 }
 
 /// There is no usable data set.
@@ -56,7 +58,7 @@ pub enum DatasetError {
     /// The table cannot be used.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// The image folder, or one inside it, is missing or may not be read.
+    /// The image folder is missing or may not be read.
     #[error(
         "cannot read the image folder `{}`: {source}\n\
          hint: a data folder holds the table and a folder `{IMAGE_FOLDER}`", folder.display()
@@ -115,6 +117,7 @@ impl Dataset {
             unused_images: images.count.saturating_sub(studies.len()),
             studies,
             problems,
+            unreadable_folders: images.unreadable,
         })
     }
 
@@ -125,7 +128,14 @@ impl Dataset {
             unused => format!(", {unused} images without a usable row"),
         };
         let problems = summary(&self.problems);
-        let text = format!("{} studies{unused}\n{problems}", self.studies.len());
+        let folders: String = self
+            .unreadable_folders
+            .iter()
+            .map(|(folder, reason)| {
+                format!("warning: cannot read the folder `{folder}`, its images are missing: {reason}\n")
+            })
+            .collect();
+        let text = format!("{} studies{unused}\n{folders}{problems}", self.studies.len());
         text.trim_end().to_owned()
     }
 }
@@ -171,12 +181,18 @@ fn join(rows: Vec<Row>, images: &ImageIndex, problems: &mut Vec<Problem>) -> Vec
 struct ImageIndex {
     by_id: BTreeMap<StudyId, Vec<String>>,
     count: usize,
+    /// Folders that cannot be read, and why.
+    unreadable: Vec<(String, String)>,
 }
 
 impl ImageIndex {
     fn read(folder: &Path) -> Result<Self, DatasetError> {
-        let mut files = Vec::new();
-        collect(folder, "", &mut HashSet::new(), &mut files)?;
+        let failed = |source| DatasetError::Images { folder: folder.to_owned(), source };
+        drop(std::fs::read_dir(folder).map_err(failed)?);
+        let mut search = Search::default();
+        search.folder(folder, "");
+        let Search { mut files, mut unreadable, .. } = search;
+        unreadable.sort_unstable();
         // The same two names in a message, whatever order the system lists files in.
         files.sort_unstable();
         let count = files.len();
@@ -187,7 +203,7 @@ impl ImageIndex {
                 by_id.entry(id).or_default().push(file);
             }
         }
-        Ok(Self { by_id, count })
+        Ok(Self { by_id, count, unreadable })
     }
 
     fn files(&self, id: &StudyId) -> &[String] {
@@ -195,33 +211,45 @@ impl ImageIndex {
     }
 }
 
-/// Adds the images of `folder` to `files`, as paths that start with `prefix`. Links are followed,
-/// each folder once: a link to a folder above would never end. Names that are not UTF-8 are passed
-/// over: no row could name them.
-fn collect(
-    folder: &Path,
-    prefix: &str,
-    visited: &mut HashSet<PathBuf>,
-    files: &mut Vec<String>,
-) -> Result<(), DatasetError> {
-    let failed = |source| DatasetError::Images { folder: folder.to_owned(), source };
-    if !visited.insert(folder.canonicalize().map_err(failed)?) {
-        return Ok(());
-    }
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let path = entry.path();
-        let Ok(name) = entry.file_name().into_string() else {
-            continue;
-        };
-        let name = format!("{prefix}{name}");
-        if path.is_dir() {
-            collect(&path, &format!("{name}/"), visited, files)?;
-        } else if is_image_file(&path) {
-            files.push(name);
+/// Images found so far.
+#[derive(Default)]
+struct Search {
+    /// As paths relative to the image folder.
+    files: Vec<String>,
+    unreadable: Vec<(String, String)>,
+    visited: HashSet<PathBuf>,
+}
+
+impl Search {
+    /// Adds the images of `folder`, as paths that start with `prefix`. Links are followed, each folder once: a link to a
+    /// folder above would never end. Names that are not UTF-8 are passed over: no row could name them. A folder that cannot
+    /// be read costs what lies in it.
+    fn folder(&mut self, folder: &Path, prefix: &str) {
+        if let Err(error) = self.entries(folder, prefix) {
+            let name = if prefix.is_empty() { "." } else { prefix.trim_end_matches('/') };
+            self.unreadable.push((name.to_owned(), error.to_string()));
         }
     }
-    Ok(())
+
+    fn entries(&mut self, folder: &Path, prefix: &str) -> std::io::Result<()> {
+        if !self.visited.insert(folder.canonicalize()?) {
+            return Ok(());
+        }
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            let path = entry.path();
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
+            let name = format!("{prefix}{name}");
+            if path.is_dir() {
+                self.folder(&path, &format!("{name}/"));
+            } else if is_image_file(&path) {
+                self.files.push(name);
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -343,6 +371,31 @@ mod tests {
         let dataset = Dataset::open(dir.path(), None).unwrap();
         assert_eq!(dataset.studies[0].file, "linked/a.png");
         assert_eq!(dataset.unused_images, 1);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_read_costs_what_lies_in_it() {
+        let dir = data("id,text\na,one\n", &["a.png"]);
+        let mut search = Search::default();
+        search.folder(&dir.path().join("images"), "");
+        search.folder(&dir.path().join("images/lost+found"), "lost+found/");
+        assert_eq!(search.files, ["a.png"]);
+        assert_eq!(search.unreadable[0].0, "lost+found");
+        let mut dataset = Dataset::open(dir.path(), None).unwrap();
+        dataset.unreadable_folders = search.unreadable;
+        let summary = dataset.summary();
+        assert!(summary.contains("1 studies\nwarning: cannot read the folder `lost+found`"), "{summary}");
+    }
+
+    #[test]
+    fn names_meet_whatever_form_their_accents_have() {
+        let table =
+            "id,text\n\u{e9},one\nM\u{fc}ller Ro\u{308}ntgen 1,two\n胸部.png,three\na b/c d,four\ntwice\u{e9},five\n";
+        let images = ["e\u{301}.png", "Mu\u{308}ller R\u{f6}ntgen 1.png", "胸部.png", "a b/c d.png"];
+        let dataset = open(table, &[&images[..], &["twice\u{e9}.png", "twicee\u{301}.png"]].concat());
+        assert_eq!(dataset.studies.len(), 4, "{}", dataset.summary());
+        let summary = dataset.summary();
+        assert!(summary.contains("U+0065 U+0301 in the first is U+00E9 in the second"), "{summary}");
     }
 
     #[test]

@@ -133,9 +133,14 @@ fn missing_columns_are_told_with_those_found_but_never_with_data() {
 }
 
 #[test]
-fn other_encodings_and_missing_files_are_told() {
-    let utf16: Vec<u8> = "\u{feff}id,text".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    assert!(matches!(read_bytes(&utf16), Err(TableError::Utf16 { .. })));
+fn what_excel_calls_unicode_text_is_read_and_missing_files_are_told() {
+    for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+        let text = "\u{feff}id\ttext\r\n\u{e9}\tClear; no, effusion.\r\n";
+        let utf16: Vec<u8> = text.encode_utf16().flat_map(bytes).collect();
+        assert_eq!(rows(&utf16), [row(2, "\u{e9}", "Clear; no, effusion.")]);
+    }
+    assert_eq!(rows(b"sep=;\r\nid;text\r\na;one\r\n;\r\n"), [row(3, "a", "one")]);
+    assert_eq!(faults(b"id,text\na,t\0t\n"), [(2, RowFault::Nul)]);
     let missing = read(Path::new("no/such.csv")).err().unwrap();
     assert!(missing.to_string().contains("no/such.csv"));
 }

@@ -79,11 +79,6 @@ impl CsvSource {
         Ok(Self { path: path.to_owned(), reader, header, done, total, record })
     }
 
-    /// The names of the columns.
-    pub(super) fn header(&self) -> &[String] {
-        &self.header
-    }
-
     /// The place of a column that may be missing; upper and lower case are one.
     pub(super) fn find(&self, column: &str) -> Option<usize> {
         self.header.iter().position(|name| name.eq_ignore_ascii_case(column))

@@ -34,6 +34,8 @@ pub enum Reason {
     EmptyCell,
     /// More or fewer cells than the header.
     Cells,
+    /// Quotes that do not pair up: a cell may hold what is not its own.
+    Quotes,
     /// Not UTF-8.
     NotUtf8,
     /// Not a path inside the images.
@@ -63,6 +65,7 @@ impl Reason {
             Self::UnknownPart => "rows whose split is neither train, validation nor test",
             Self::EmptyCell => "rows with an empty or missing cell",
             Self::Cells => "rows with more or fewer cells than the header",
+            Self::Quotes => "rows with quotes that do not pair up",
             Self::NotUtf8 => "rows or reports that are not UTF-8",
             Self::BadPath => "rows whose image is no path inside the image folder",
             Self::RepeatedId => "rows that repeat the image of an earlier row",
@@ -80,6 +83,7 @@ impl Reason {
             Self::MissingReport | Self::Unreadable => "fetch or unpack these files again",
             Self::HandCorrected => "--sections both or selected takes them",
             Self::Cells => "a text that holds the delimiter stands in double quotes",
+            Self::Quotes => "a quoted text starts right after the delimiter; write a quote inside it twice: \"\"",
             Self::NotUtf8 => "save the file as UTF-8",
             Self::BadPath => "--images names the folder that the paths are in",
             Self::RepeatedId => "one row per image is kept, the first; the extension does not tell images apart",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use xreport_models::spelling;
 use xreport_models::study_id::{StudyId, StudyIdError};
 
 use crate::data::{self, Problem, RowFault, TableError, Tally, no_text};
@@ -56,9 +57,9 @@ pub enum ScoreError {
     },
     /// Two rows answer to one id.
     #[error(
-        "the table `{}` has two texts for one id: lines {first} and {second} (`{first_id}` and `{second_id}`{})\n\
+        "the table `{}` has two texts for one id: lines {first} and {second} ({}{})\n\
          hint: keep one row per study; a leading `images/` and the extension do not tell ids apart",
-        path.display(), if *others > 0 { format!(", and {others} more") } else { String::new() }
+        path.display(), spelling::both(first_id, second_id), if *others > 0 { format!(", and {others} more") } else { String::new() }
     )]
     Duplicate {
         /// The table.

@@ -7,6 +7,7 @@ mod batch;
 mod batch_bad_files;
 mod batch_kill;
 mod batch_memory;
+mod batch_obstacles;
 mod blind;
 mod cache;
 mod checkpoints;
@@ -97,13 +98,18 @@ const PROOFS: &[Proof] = &[
         run: batch_bad_files::run,
     },
     Proof {
+        name: "batch-obstacles",
+        about: "of 1,000 images with every obstacle among them the others are drafted, each obstacle is named once [--images N] [--bundle DIR]",
+        run: batch_obstacles::run,
+    },
+    Proof {
         name: "slim",
         about: "size, start and memory of the deployed program [--bundle DIR] [--processes N]",
         run: slim::run,
     },
     Proof {
         name: "fuzz-smoke",
-        about: "no changed DICOM file, image or bundle brings its reader down [--seconds N, for each]",
+        about: "no changed DICOM file, image, bundle or table brings its reader down [--seconds N, for each]",
         run: at_length::fuzz_smoke,
     },
     Proof {

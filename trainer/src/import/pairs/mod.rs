@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use xreport_models::image::KNOWN_EXTENSIONS;
+use xreport_models::image_lookup::{Extension, ImageLookup};
 use xreport_models::study_id::StudyId;
 
 use super::csv_source::no_column;
@@ -74,7 +75,8 @@ pub fn import(source: &Path, options: &Options, target: &Target<'_>) -> Result<R
     if target.placement.is_some() && options.images.is_some() && !folder.is_dir() {
         return Err(ImportError::Missing { what: "the folder of the images", path: folder, hint: "check --images" });
     }
-    let mut import = Import { source, options, target, folder, begun: None };
+    let lookup = ImageLookup::new(&folder);
+    let mut import = Import { source, options, target, folder, lookup, begun: None };
     let wanted: Vec<&str> = options.columns().map(|(_, name)| name).collect();
     rows::read(source, &wanted, options.sheet.as_deref(), &mut import)?;
     match import.begun {
@@ -88,6 +90,7 @@ struct Import<'a> {
     options: &'a Options,
     target: &'a Target<'a>,
     folder: PathBuf,
+    lookup: ImageLookup,
     begun: Option<(Session<'a>, Places)>,
 }
 
@@ -155,6 +158,7 @@ impl Sink for Import<'_> {
         let cells = match cells {
             Cells::Even(cells) => cells,
             Cells::Uneven => return session.leave_out(Reason::Cells, &item, ""),
+            Cells::Quotes => return session.leave_out(Reason::Quotes, &item, ""),
             Cells::NotUtf8 => return session.leave_out(Reason::NotUtf8, &item, ""),
         };
         let cell = |place: Option<usize>| place.map_or("", |at| cells[at]);
@@ -178,7 +182,7 @@ impl Sink for Import<'_> {
         let Some(part) = part else {
             return session.leave_out(Reason::UnknownPart, &item, "");
         };
-        let found = if session.places_images() { find(image, &id, &self.folder) } else { None };
+        let found = if session.places_images() { find(image, &id, &self.folder, &mut self.lookup) } else { None };
         // Without its image a row keeps the extension that the table gives it.
         let extension =
             found.as_deref().unwrap_or(Path::new(image)).extension().and_then(|extension| extension.to_str());
@@ -212,8 +216,8 @@ fn relative(image: &str, folder: &Path) -> Result<StudyId, String> {
 }
 
 /// The file that the table means: below the folder or below `images` in it; as it is written, or with one of the usual
-/// extensions.
-fn find(image: &str, id: &StudyId, folder: &Path) -> Option<PathBuf> {
+/// extensions, or with its accents in another form.
+fn find(image: &str, id: &StudyId, folder: &Path, lookup: &mut ImageLookup) -> Option<PathBuf> {
     let written = image.replace('\\', "/");
     let written = if Path::new(&written).is_absolute() { PathBuf::from(&written) } else { folder.join(&written) };
     let bases = [folder.join(id.as_str()), folder.join(IMAGE_FOLDER).join(id.as_str())];
@@ -226,7 +230,9 @@ fn find(image: &str, id: &StudyId, folder: &Path) -> Option<PathBuf> {
     };
     // `images/NAME.EXT` of a table that says `NAME.EXT`.
     let name = written.file_name().map(|name| bases[1].with_file_name(name));
-    std::iter::once(written).chain(name).find(|path| path.is_file()).or_else(|| bases.iter().find_map(with_extension))
+    let found = std::iter::once(written).chain(name).find(|path| path.is_file());
+    let found = found.or_else(|| bases.iter().find_map(with_extension));
+    found.or_else(|| lookup.find(image, Extension::Optional).ok().map(|found| found.path).filter(|path| path.is_file()))
 }
 
 #[cfg(test)]

@@ -1,17 +1,14 @@
 //! Rows of a user's own table: CSV in its usual forms, or a sheet of an XLSX file.
 
-use std::io::BufReader;
+use std::io::{BufReader, Read as _};
 use std::path::Path;
 
 use calamine::{DataRef, Reader as _, Xlsx, XlsxError, open_workbook};
 
-use super::super::csv_source::{CsvSource, open};
-use super::super::error::ImportError;
+use xreport_models::table::{Breaks, RowFault, Table, TableError};
 
-/// The delimiters that a CSV may have, the first of equals wins.
-const DELIMITERS: [u8; 4] = *b",;\t|";
-/// A header is shorter.
-const LONGEST_HEADER: usize = 1 << 20;
+use super::super::csv_source::{Metered, open};
+use super::super::error::ImportError;
 
 /// One row below the header.
 pub(super) enum Cells<'a> {
@@ -19,6 +16,8 @@ pub(super) enum Cells<'a> {
     Even(&'a [&'a str]),
     /// More or fewer cells.
     Uneven,
+    /// Quotes that do not pair up: cells may hold what is not theirs.
+    Quotes,
     /// Bytes that are not UTF-8.
     NotUtf8,
 }
@@ -50,58 +49,31 @@ pub(super) fn read(path: &Path, wanted: &[&str], sheet: Option<&str>, sink: &mut
 }
 
 fn read_csv(path: &Path, wanted: &[&str], sink: &mut dyn Sink) -> Result<(), ImportError> {
-    let mut table = CsvSource::open(path, delimiter(path, wanted)?)?;
-    let width = table.header().len();
-    sink.header(table.header())?;
-    while table.advance()? {
-        let mut cells = Vec::with_capacity(width);
-        for place in 0..width {
-            cells.extend(table.cells([place]).map(|[cell]| cell));
-        }
-        let cells = match (table.is_even(), cells.len() == width) {
-            (false, _) => Cells::Uneven,
-            (true, false) => Cells::NotUtf8,
-            (true, true) => Cells::Even(&cells),
+    let Metered { mut content, total, .. } = open(path)?;
+    let mut bytes = Vec::new();
+    content.read_to_end(&mut bytes).map_err(ImportError::read(path))?;
+    let wanted: Vec<String> = wanted.iter().map(|name| name.to_lowercase()).collect();
+    let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+    let table = Table::parse(path, bytes, &wanted).map_err(|error| match error {
+        TableError::NotText { found, hint, .. } => ImportError::table(path, format!("it is {found}\nhint: {hint}")),
+        other => ImportError::Options(other.to_string()),
+    })?;
+    let width = table.names().len();
+    sink.header(table.names())?;
+    let mut rows = table.rows(Breaks::InCells);
+    while let Some(row) = rows.next() {
+        let cells: Result<Vec<&str>, RowFault> = (0..width).map(|place| row.cell(place)).collect();
+        let cells = match (row.check(), &cells) {
+            (Err(RowFault::Quotes), _) => Cells::Quotes,
+            (Err(_), _) => Cells::Uneven,
+            (Ok(()), Err(_)) => Cells::NotUtf8,
+            (Ok(()), Ok(cells)) => Cells::Even(cells),
         };
-        sink.row(table.line(), &cells, table.position())?;
+        // Of the file, which may be compressed, as much as of the text.
+        let done = total as f64 * rows.bytes_read() as f64 / table.len().max(1) as f64;
+        sink.row(row.line() as u64, &cells, (done as u64, total))?;
     }
     Ok(())
-}
-
-/// The delimiter under which the first line names the most of the columns wanted, then the one with the most cells. Only
-/// the header counts, so that commas inside texts do not.
-fn delimiter(path: &Path, wanted: &[&str]) -> Result<u8, ImportError> {
-    let mut content = open(path)?.content;
-    let mut start = vec![0; LONGEST_HEADER];
-    let mut length = 0;
-    while length < start.len() {
-        let count = content.read(&mut start[length..]).map_err(ImportError::read(path))?;
-        let line_ended = start[length..length + count].iter().any(|byte| matches!(byte, b'\n' | b'\r'));
-        length += count;
-        if count == 0 || line_ended {
-            break;
-        }
-    }
-    let start = &start[..length];
-    if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
-        return Err(ImportError::table(path, "it is UTF-16, expected UTF-8\nhint: save it as \"CSV UTF-8\""));
-    }
-    let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
-    let score = |delimiter: &u8| {
-        let mut reader =
-            csv::ReaderBuilder::new().delimiter(*delimiter).has_headers(false).flexible(true).from_reader(start);
-        let mut header = csv::ByteRecord::new();
-        let known = |cell: &[u8]| {
-            let name = String::from_utf8_lossy(cell);
-            wanted.iter().any(|wanted| name.trim().eq_ignore_ascii_case(wanted))
-        };
-        match reader.read_byte_record(&mut header) {
-            Ok(true) => (header.iter().filter(|cell| known(cell)).count(), header.len()),
-            _ => (0, 0),
-        }
-    };
-    // `max_by_key` takes the last of equals.
-    Ok(*DELIMITERS.iter().rev().max_by_key(|delimiter| score(delimiter)).expect("there are some"))
 }
 
 fn read_sheet(path: &Path, sheet: Option<&str>, sink: &mut dyn Sink) -> Result<(), ImportError> {

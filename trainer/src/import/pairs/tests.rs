@@ -94,6 +94,17 @@ fn images_are_found_as_people_write_them() {
 }
 
 #[test]
+fn what_excel_calls_unicode_text_and_names_from_macos_are_read() {
+    let scene = Scene::new();
+    scene.write("images/Mu\u{308}ller.png", b"pixels");
+    let text = "\u{feff}sep=;\r\nImage;Findings;Impression\r\na.png;One.;\r\nM\u{fc}ller;Two;\r\nb;\"open;\r\n;;\r\n";
+    scene.write("t.csv", &text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>());
+    let report = scene.run("t.csv", &options()).unwrap();
+    assert_eq!(scene.ids_and_texts(), pairs(&[("a.png", "One."), ("M\u{fc}ller.png", "Two")]));
+    assert_eq!(left_out(&report), BTreeMap::from([(Reason::Quotes, 1)]));
+}
+
+#[test]
 fn rows_that_cannot_be_used_are_told_by_line_and_reason() {
     let scene = Scene::new();
     let table =
@@ -256,13 +267,7 @@ fn a_spreadsheet_is_read_sheet_row_and_cell() {
 fn tables_that_cannot_be_used_are_refused_before_anything_is_written() {
     let scene = Scene::new();
     scene.write("t.csv", b"image,findings,report\na,x,y\n");
-    scene.write(
-        "wide.csv",
-        &"image,findings\n".encode_utf16().flat_map(u16::to_le_bytes).fold(vec![0xff, 0xfe], |mut all, byte| {
-            all.push(byte);
-            all
-        }),
-    );
+    scene.write("sheet.csv", b"PK\x03\x04 as XLSX begins");
     scene.write("twice.csv", b"image,findings,impression,IMAGE\na,x,y,a\n");
     scene.write("empty.csv", b"");
     scene.write("old.xls", b"");
@@ -272,7 +277,7 @@ fn tables_that_cannot_be_used_are_refused_before_anything_is_written() {
     let folder = Options { images: Some("gone".into()), ..options() };
     for (table, options, said) in [
         ("t.csv", options(), "no column `Impression`, found `image`, `findings`, `report`"),
-        ("wide.csv", options(), "UTF-16"),
+        ("sheet.csv", options(), "it is an XLSX"),
         ("twice.csv", options(), "`Image` is there twice"),
         ("empty.csv", options(), "no column"),
         ("old.xls", options(), "save it as"),
