@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 
+use crate::platform::STDOUT_AS_FILE;
+
 /// Most threads, and most processes of NUM_PROCESSORS, that are taken: above any machine's cores. Each thread costs memory,
 /// and to start a hundred thousand takes a minute.
 pub const MOST_THREADS: usize = 1024;
 
 /// What stands for stdout where a command can write its results there.
 pub const STDOUT: &str = "-";
-/// Names of stdout as a file. What appears under a name when it is whole cannot be written to them.
-const STDOUT_AS_FILE: [&str; 4] = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/proc/thread-self/fd/1"];
 
 /// Reads a number of threads, where 0 is one per core.
 ///
@@ -37,7 +37,7 @@ pub fn output_path() -> impl TypedValueParser<Value = PathBuf> {
 
 /// Whether a path means stdout: `-` or `/dev/stdout`; `./-` is a file.
 pub fn is_stdout(path: &Path) -> bool {
-    path.as_os_str() == STDOUT || (cfg!(unix) && STDOUT_AS_FILE.iter().any(|name| path == Path::new(name)))
+    path.as_os_str() == STDOUT || STDOUT_AS_FILE.iter().any(|name| path == Path::new(name))
 }
 
 #[cfg(test)]

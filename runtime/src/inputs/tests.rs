@@ -218,10 +218,9 @@ fn a_folder_that_cannot_be_read_costs_what_lies_in_it() {
 #[cfg(unix)]
 #[test]
 fn names_that_can_be_no_id_are_refused() {
-    use std::os::unix::ffi::OsStrExt as _;
     let place = folder(&["a.png", "b\nc.png", "tab\there.png"]);
     for name in [&b"M\xfcller.png"[..], b"M\xfdller.png"] {
-        touch(&place.path().join(std::ffi::OsStr::from_bytes(name)));
+        touch(&place.path().join(crate::platform::file_name(name)));
     }
     let inputs = collect(&[place.path().to_owned()]).expect("collected");
     assert_eq!(ids(&inputs), ["a.png"]);

@@ -13,6 +13,15 @@ pub const CUDA_PROVIDER: &str = "libonnxruntime_providers_cuda.so";
 /// The NVIDIA driver's library.
 pub const CUDA_DRIVER: &str = "libcuda.so.1";
 
+/// Names of stdout as a file. What appears under a name when it is whole cannot be written to them.
+pub const STDOUT_AS_FILE: &[&str] = &["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/proc/thread-self/fd/1"];
+
+/// A file name of any bytes, UTF-8 or not.
+#[cfg(test)]
+pub fn file_name(bytes: &[u8]) -> &Path {
+    Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(bytes))
+}
+
 /// ONNX Runtime in `folder`: the versioned name first, which is how its package ships it.
 pub fn ort_library_in(folder: &Path) -> Option<PathBuf> {
     let versioned = format!("{ORT_LIBRARY}.{}", crate::onnxruntime::VERSION);

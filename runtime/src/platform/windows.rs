@@ -12,6 +12,9 @@ pub const CUDA_PROVIDER: &str = "onnxruntime_providers_cuda.dll";
 /// The NVIDIA driver's library.
 pub const CUDA_DRIVER: &str = "nvcuda.dll";
 
+/// Names of stdout as a file.
+pub const STDOUT_AS_FILE: &[&str] = &[];
+
 /// ONNX Runtime in `folder`.
 pub fn ort_library_in(folder: &Path) -> Option<PathBuf> {
     Some(folder.join(ORT_LIBRARY)).filter(|path| path.is_file())
