@@ -317,6 +317,16 @@ fn files_without_a_picture_are_named_and_no_images() {
             assert!(!is_image_file(&path), "{name} {class}");
         }
     }
+    // Files that were made of an image: the data set alone, or nothing but the modality, says what they are.
+    let report = ((0x0008, 0x0016), "1.2.840.10008.5.1.4.1.1.88.11", (0x0008, 0x0070), "CR");
+    let settings = ((0x0008, 0x0070), "maker", MODALITY, "PR");
+    for (first, value, second, other) in [report, settings] {
+        for syntax in [EXPLICIT, IMPLICIT, BIG_ENDIAN] {
+            let file = DicomFile::empty().text(first, "UI", value).text(second, "CS", other).syntax(syntax);
+            std::fs::write(folder.path().join("made"), file.build()).unwrap();
+            assert!(!is_image_file(&folder.path().join("made")), "{value} {syntax}");
+        }
+    }
     // A directory whose file meta information does not say so.
     let records = DicomFile::empty().class("").items((0x0004, 0x1220), vec![Item::new()]);
     std::fs::write(folder.path().join("DICOMDIR"), records.build()).unwrap();

@@ -199,27 +199,24 @@ fn said_by(transfer_syntax: &str) -> Encoding {
     }
 }
 
-/// The SOP class that the head of a file names, in the file meta information or, without one, in the data set.
-pub(super) fn sop_class(head: &[u8]) -> Option<String> {
-    let (start, _) = start::find(head)?;
-    let mut walker = Walker::new(head, start, EXPLICIT_LITTLE);
-    walker.look(false);
-    loop {
-        let header = walker.header(head.len()).ok()?;
-        match header.tag {
-            tags::MEDIA_STORAGE_SOP_CLASS_UID | tags::SOP_CLASS_UID => {
-                let value = walker.value(header, head.len()).ok()?;
-                if let Some(class) = uid(head.get(value)?) {
-                    return Some(class);
-                }
-            }
-            // Directories alone have elements of this group.
-            tag if tag.group() == 0x0004 => return Some(uids::MEDIA_STORAGE_DIRECTORY_STORAGE.to_owned()),
-            tag if tag > tags::SOP_CLASS_UID => return None,
-            _ if header.length.is_none() => _ = walker.items(header, head.len(), 0, false).ok()?,
-            _ => _ = walker.value(header, head.len()).ok()?,
-        }
+/// What the head of a file says that it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// SOP classes: of the file meta information, and of the data set, which should be the same.
+    pub classes: Vec<String>,
+    /// Modality.
+    pub modality: Option<String>,
+}
+
+/// Reads as much of the head of a file as is there and can be read.
+pub(super) fn identity(head: &[u8]) -> Identity {
+    let mut identity = Identity::default();
+    if let Some((start, _)) = start::find(head) {
+        let mut walker = Walker::new(head, start, EXPLICIT_LITTLE);
+        // What cannot be read of a head is cut, or told when the file is read.
+        let _ = walker.identify(&mut identity);
     }
+    identity
 }
 
 /// A UID without its padding, if it is one.
@@ -313,17 +310,54 @@ impl<'a> Walker<'a> {
         Self { bytes, at, encoding, elements: 0, kept_bytes: 0, pixels: None, oddities: BTreeSet::new() }
     }
 
-    /// Steps over the file meta information (group 0002) and returns the transfer syntax that it names.
-    fn transfer_syntax(&mut self) -> Result<Option<String>, Failure> {
-        let mut found = None;
+    /// Steps over the file meta information (group 0002) and hands on its elements.
+    fn meta(&mut self, mut each: impl FnMut(Tag, &[u8])) -> Result<(), Failure> {
         while self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(&[0x02, 0x00])) {
             let header = self.header(self.bytes.len())?;
             let value = self.value(header, self.bytes.len())?;
-            if header.tag == tags::TRANSFER_SYNTAX_UID {
-                found = self.bytes.get(value).and_then(uid);
+            each(header.tag, self.bytes.get(value).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// Steps over the file meta information and returns the transfer syntax that it names.
+    fn transfer_syntax(&mut self) -> Result<Option<String>, Failure> {
+        let mut found = None;
+        self.meta(|tag, value| {
+            if tag == tags::TRANSFER_SYNTAX_UID {
+                found = uid(value);
+            }
+        })?;
+        Ok(found)
+    }
+
+    /// See [`identity`].
+    fn identify(&mut self, identity: &mut Identity) -> Result<(), Failure> {
+        self.meta(|tag, value| {
+            identity.classes.extend(uid(value).filter(|_| tag == tags::MEDIA_STORAGE_SOP_CLASS_UID));
+        })?;
+        self.look(false);
+        loop {
+            let header = self.header(self.bytes.len())?;
+            match header.tag {
+                // Directories alone have elements of this group.
+                tag if tag.group() == 0x0004 => {
+                    identity.classes.push(uids::MEDIA_STORAGE_DIRECTORY_STORAGE.to_owned());
+                    return Ok(());
+                }
+                tag if tag > tags::MODALITY => return Ok(()),
+                _ if header.length.is_none() => _ = self.items(header, self.bytes.len(), 0, false)?,
+                tag => {
+                    let value = self.value(header, self.bytes.len())?;
+                    let value = self.bytes.get(value).unwrap_or_default();
+                    if tag == tags::SOP_CLASS_UID {
+                        identity.classes.extend(uid(value));
+                    } else if tag == tags::MODALITY {
+                        identity.modality = Some(String::from_utf8_lossy(value).trim().to_owned());
+                    }
+                }
             }
         }
-        Ok(found)
     }
 
     /// Takes the first element's looks for how all are written, where they are not as said. Some writers name one

@@ -4,11 +4,20 @@ use dicom_dictionary_std::tags;
 
 use super::super::decode::Failure;
 use super::elements::Elements;
-use super::scan;
+use super::scan::{self, Identity};
 
-/// Whether the head of a DICOM file (see [`HEAD`](super::HEAD)) leaves room for a picture: whether its SOP class has one.
+/// Modalities of what is no picture (PS3.3, C.7.3.1.1.1).
+const WITHOUT_PICTURE: [&str; 17] = [
+    "SR", "PR", "KO", "ECG", "EPS", "HD", "RESP", "AU", "DOC", "PLAN", "RTPLAN", "RTSTRUCT", "RTRECORD", "REG", "FID",
+    "RWV", "SMR",
+];
+
+/// Whether the head of a DICOM file (see [`HEAD`](super::HEAD)) leaves room for a picture: whether neither its SOP class nor its
+/// modality is one that has none.
 pub(in crate::image) fn holds_picture(head: &[u8]) -> bool {
-    scan::sop_class(head).is_none_or(|class| kind(&class).is_none())
+    let Identity { classes, modality } = scan::identity(head);
+    classes.iter().all(|class| kind(class).is_none())
+        && modality.is_none_or(|modality| !WITHOUT_PICTURE.contains(&modality.as_str()))
 }
 
 /// Why nothing can be shown of a file without pixel data.
